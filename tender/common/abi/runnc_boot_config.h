@@ -1,0 +1,94 @@
+/*
+ * The boot config: everything the runtime tells the Linux guest kernel. Made by
+ * src/guest/boot-config.ts, mapped read-only by the tender, which does not look
+ * inside; of any size. Bump RUNNC_BOOT_CONFIG_VERSION when a record changes.
+ *
+ * A header, then records, each 8-byte aligned:
+ *     u32 type, u32 len, u8 data[len], zero padding to a multiple of 8
+ * Strings are NUL-terminated and the NUL counts in len. Integers are
+ * little-endian. A record type may repeat where it says "each". Unknown types
+ * are refused by the guest with one line.
+ */
+#ifndef RUNNC_ABI_BOOT_CONFIG_H
+#define RUNNC_ABI_BOOT_CONFIG_H
+
+#include <stdint.h>
+
+#define RUNNC_BOOT_CONFIG_MAGIC 0x464342434e4e5552ull /* "RUNNCBCF" */
+#define RUNNC_BOOT_CONFIG_VERSION 1u
+
+struct runnc_boot_config {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t records;
+    uint64_t size; /* bytes, header included */
+};
+
+struct runnc_record {
+    uint32_t type;
+    uint32_t len;
+    uint8_t data[];
+};
+
+enum runnc_record_type {
+    RUNNC_REC_ARG = 1,      /* each: one argv string, in order */
+    RUNNC_REC_ENV = 2,      /* each: one NAME=value string, in order */
+    RUNNC_REC_CWD = 3,      /* string: absolute path in the rootfs */
+    RUNNC_REC_EXE = 4,      /* string: absolute path of the program, PATH look-up done */
+    RUNNC_REC_CREDS = 5,    /* struct runnc_rec_creds */
+    RUNNC_REC_HOSTNAME = 6, /* string */
+    RUNNC_REC_DOMAINNAME = 7, /* string */
+    RUNNC_REC_RLIMIT = 8,   /* each: struct runnc_rec_rlimit */
+    RUNNC_REC_MEMORY = 9,   /* struct runnc_rec_memory */
+    RUNNC_REC_FILE = 10,    /* each: struct runnc_rec_file: a bind-mounted regular file */
+    RUNNC_REC_MOUNT = 11,   /* each: struct runnc_rec_mount: a mount the guest provides itself */
+    RUNNC_REC_TTY = 12,     /* struct runnc_rec_tty */
+    RUNNC_REC_FLAGS = 13,   /* u32: enum runnc_boot_flags */
+    RUNNC_REC_SYSCTL = 14,  /* each: "name\0value\0" */
+};
+
+enum runnc_boot_flags {
+    RUNNC_BOOT_STRACE = 1u << 0,        /* print the guest's calls to stderr */
+    RUNNC_BOOT_ROOT_READONLY = 1u << 1, /* no writable overlay on / */
+    RUNNC_BOOT_NO_NEW_PRIVS = 1u << 2,
+};
+
+struct runnc_rec_creds {
+    uint32_t uid, gid, umask, ngroups;
+    uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
+    uint32_t groups[]; /* ngroups */
+};
+
+struct runnc_rec_rlimit {
+    uint32_t resource; /* RLIMIT_* of Linux */
+    uint32_t pad;
+    uint64_t soft, hard;
+};
+
+struct runnc_rec_memory {
+    uint64_t limit; /* bytes that guest programs and kernel may have resident */
+    uint64_t swap;  /* reserved: 0 */
+};
+
+/* path_len bytes of path, then size bytes of content; both without padding between. */
+struct runnc_rec_file {
+    uint32_t mode, uid, gid;
+    uint32_t readonly;
+    int64_t mtime; /* seconds since the epoch */
+    uint32_t path_len; /* NUL counted */
+    uint32_t size;
+    char path[];
+};
+
+/* Three strings one after the other: type, target, options (comma-separated). */
+struct runnc_rec_mount {
+    uint32_t readonly;
+    uint32_t pad;
+    char strings[];
+};
+
+struct runnc_rec_tty {
+    uint16_t rows, cols, xpixel, ypixel;
+};
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * What runnc adds to spt ABI 2 for guests that ask by note.
+ *
+ * A guest without this note gets exactly upstream's ABI. A guest with it names
+ * each extra it needs; the tender grants an extra only if the note asks for it
+ * AND the plan allows it (--allow-extras), and refuses to start otherwise: an
+ * image can never widen its own filter. A bit that the tender does not know is
+ * an error, as is a version other than RUNNC_EXTRAS_VERSION.
+ */
+#ifndef RUNNC_ABI_EXTRAS_H
+#define RUNNC_ABI_EXTRAS_H
+
+#include <stdint.h>
+
+/* Section .note.runnc.extras, 4-byte aligned. */
+#define RUNNC_NOTE_NAME "runnc"
+#define RUNNC_NOTE_EXTRAS 0x58434e52u /* "RNCX" */
+#define RUNNC_EXTRAS_VERSION 1u
+
+/* Names in --allow-extras are given behind each bit. */
+enum runnc_extra {
+    /* exec-heap: all guest memory beyond the kernel image is executable. */
+    RUNNC_EXTRA_EXEC_HEAP = 1u << 0,
+    /* boot-config: struct runnc_boot_info with the plan's blob mapped read-only. */
+    RUNNC_EXTRA_BOOT_CONFIG = 1u << 1,
+    /* sud: Syscall User Dispatch, the guest's own signal entry, host signals
+     * delivered to it instead of ending the process. */
+    RUNNC_EXTRA_SUD = 1u << 2,
+    /* rootfs-map: the rootfs image mapped read-only, its segments companion
+     * mapped private. */
+    RUNNC_EXTRA_ROOTFS_MAP = 1u << 3,
+    /* vnet: taps carry virtio-net headers and offloads. */
+    RUNNC_EXTRA_VNET = 1u << 4,
+    /* vtimer: ITIMER_VIRTUAL ticks, so that guest threads can be preempted. */
+    RUNNC_EXTRA_VTIMER = 1u << 5,
+    /* memctl: mprotect and madvise(MADV_DONTNEED) on guest memory. */
+    RUNNC_EXTRA_MEMCTL = 1u << 6,
+    /* stdio: read on stdin and epoll_pwait2; the standard descriptors are in
+     * the epoll set, edge-triggered. */
+    RUNNC_EXTRA_STDIO = 1u << 7,
+};
+#define RUNNC_EXTRAS_KNOWN 0xffu
+
+/*
+ * The note's descriptor. Addresses are guest addresses inside the kernel image;
+ * those of an extra that is not asked for are zero.
+ */
+struct runnc_extras_note {
+    uint32_t version; /* RUNNC_EXTRAS_VERSION */
+    uint32_t needed;  /* enum runnc_extra; the guest cannot run without these */
+    uint32_t wanted;  /* enum runnc_extra; used if granted, see boot info */
+    uint32_t reserved;
+    /* sud: system calls issued from [gate_start, gate_start + gate_len) go to
+     * the host; all others raise SIGSYS unless *selector is 0 (ALLOW). */
+    uint64_t gate_start;
+    uint64_t gate_len;
+    uint64_t selector; /* address of one byte */
+    /* sud: handler for SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
+     * SIGVTALRM and the forwarded host signals: installed with SA_SIGINFO |
+     * SA_ONSTACK | SA_NODEFER and an empty mask. The guest leaves it without
+     * rt_sigreturn, which the filter does not allow. */
+    uint64_t signal_entry;
+    uint64_t sigstack; /* alternate stack, mapped in the kernel's bss */
+    uint64_t sigstack_size;
+};
+
+/*
+ * Handed to the entry point in place of upstream's boot info, with which it
+ * begins. Everything the host gives is in here, so that a second boot info can
+ * refill the guest's table when a snapshot is resumed.
+ */
+struct runnc_boot_info {
+    /* As upstream's struct spt_boot_info. */
+    uint64_t mem_size;   /* bytes: guest memory is [0x10000, mem_size) */
+    uint64_t kernel_end; /* first page after the kernel image */
+    uint64_t cmdline;    /* C string */
+    uint64_t mft;        /* struct solo5_mft */
+    int32_t epollfd;
+    int32_t timerfd; /* -1 where the guest has epoll_pwait2 */
+
+    uint32_t version; /* RUNNC_EXTRAS_VERSION */
+    uint32_t granted; /* enum runnc_extra */
+
+    uint64_t config; /* boot config, see runnc_boot_config.h; read-only */
+    uint64_t config_size;
+    uint64_t rootfs; /* rootfs image, MAP_SHARED read-only; 0 if none */
+    uint64_t rootfs_size;
+    uint64_t segments; /* companion, MAP_PRIVATE inside guest memory; 0 if none */
+    uint64_t segments_size;
+    uint64_t vdso; /* the host's vDSO (an ELF image in memory), 0 if none */
+    uint8_t seed[64]; /* from the host's getrandom(2), fresh for each boot */
+    uint32_t hwcap;   /* AT_HWCAP and AT_HWCAP2 of the host */
+    uint32_t hwcap2;
+    uint32_t minsigstksz; /* AT_MINSIGSTKSZ of the host, bytes */
+    uint32_t stdio_tty;   /* bit n: descriptor n (0, 1, 2) is a terminal */
+    uint64_t madvise_max; /* memctl: longest range of one call, bytes */
+    int64_t epoch_offset_ns; /* added to CLOCK_MONOTONIC by the guest */
+};
+
+/* epoll data.u64 beside manifest indices (< 64). */
+#define RUNNC_EPOLL_STDIN 0x100u
+#define RUNNC_EPOLL_STDOUT 0x101u
+#define RUNNC_EPOLL_STDERR 0x102u
+#define RUNNC_EPOLL_CONTROL 0x103u
+
+#endif
