@@ -1,0 +1,13 @@
+/**
+ * Entry of the one-file program: `bun build --compile` embeds the files imported here. Their virtual paths
+ * are readable by this process alone and are never extracted (see src/native.ts and src/assets.ts).
+ */
+import addon from '../dist/runnc.node' with { type: 'file' };
+import init from '../dist/init' with { type: 'file' };
+import tender from '../dist/tender-spt' with { type: 'file' };
+import linux from '../dist/linux.spt' with { type: 'file' };
+import { registerAssets } from '../src/assets.ts';
+import { main } from './main.ts';
+
+registerAssets({ 'runnc.node': addon, init, 'tender-spt': tender, 'linux.spt': linux });
+await main();

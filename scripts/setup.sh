@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Installs what a step needs and is missing: Debian packages (as root, or through sudo) and npm packages.
+#   scripts/setup.sh [build|test]      `test` adds the real container engines and guests that the tests drive
+set -euo pipefail
+cd "$(dirname "$0")/.."
+level=${1:-build}
+
+build_packages=(
+  gcc g++ make python3 libc6-dev # the native parts and node-gyp
+  libseccomp-dev                 # the tender's filter
+  xorriso erofs-utils            # rootfs images, at run time too
+)
+test_packages=(
+  docker.io podman containerd runc crun            # the callers we are tested with, and the peers of the bench
+  busybox-static musl-tools golang-go              # guests
+  iproute2 iptables strace libarchive-tools bsdextrautils
+)
+
+packages=("${build_packages[@]}")
+case $level in
+  build) ;;
+  test) packages+=("${test_packages[@]}") ;;
+  *)
+    echo "usage: scripts/setup.sh [build|test]" >&2
+    exit 2
+    ;;
+esac
+
+if ! node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null; then
+  echo "setup: Node.js 20 or later is needed; found: $(node --version 2>/dev/null || echo none)" >&2
+  exit 1
+fi
+
+missing=()
+if command -v dpkg-query >/dev/null; then
+  for package in "${packages[@]}"; do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing+=("$package")
+  done
+else
+  echo "setup: not a Debian-like system; make sure these are there: ${packages[*]}" >&2
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "setup: these Debian packages are missing; install them as root:" >&2
+      echo "  apt-get install ${missing[*]}" >&2
+      exit 1
+    fi
+    as_root=(sudo)
+  fi
+  echo "setup: installing Debian packages: ${missing[*]}"
+  log=$(mktemp)
+  export DEBIAN_FRONTEND=noninteractive
+  install=(apt-get install -y --no-install-recommends "${missing[@]}")
+  if ! { "${as_root[@]}" apt-get update && "${as_root[@]}" "${install[@]}"; } </dev/null >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "setup: apt-get failed; the whole log is in $log" >&2
+    exit 1
+  fi
+  rm -f "$log"
+fi
+
+# node_modules/.package-lock.json is npm's own record of what it installed.
+if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  echo "setup: installing npm packages of package-lock.json"
+  npm ci --no-audit --no-fund --loglevel=error
+  touch node_modules/.package-lock.json
+fi
