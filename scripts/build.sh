@@ -34,7 +34,9 @@ if outdated dist/lib/src/index.js src tsconfig.json tsconfig.build.json package-
 fi
 
 if outdated dist/runnc src runnc dist/runnc.node dist/init dist/tender-spt dist/linux.spt package.json package-lock.json; then
-  bun build --compile --bytecode --minify --format=esm runnc/bundle.ts --outfile dist/runnc.tmp >build/bun.log 2>&1 ||
-    { cat build/bun.log >&2 && exit 1; }
+  # The working directory of a runtime call is the bundle, so Bun must not read a .env or bunfig.toml there.
+  bun build --compile --bytecode --minify --format=esm \
+    --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
+    runnc/bundle.ts --outfile dist/runnc.tmp >build/bun.log 2>&1 || { cat build/bun.log >&2 && exit 1; }
   mv dist/runnc.tmp dist/runnc
 fi
