@@ -1,0 +1,30 @@
+/* The boot config, checked and taken apart. Strings point into the read-only blob. */
+#ifndef LINUX_BOOT_CONFIG_H
+#define LINUX_BOOT_CONFIG_H
+
+#include "lib/types.h"
+#include "tender/common/abi/runnc_boot_config.h"
+
+struct boot_config {
+    const char **argv; /* NULL at the end */
+    const char **envp;
+    size_t argc, envc;
+    const char *cwd;
+    const char *exe;
+    const char *hostname;
+    const char *domainname;
+    const struct runnc_rec_creds *creds;
+    const struct runnc_rec_tty *tty; /* NULL without a terminal */
+    uint64_t memory_limit;           /* bytes; 0: none given */
+    uint32_t flags;                  /* enum runnc_boot_flags */
+};
+
+extern struct boot_config boot_config;
+
+/*
+ * Walks all records of a type: start with NULL; NULL at the end. Lengths and
+ * inner strings of the records have been checked at boot.
+ */
+const struct runnc_record *boot_record_next(uint32_t type, const struct runnc_record *after);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * What memory and the loader need of files; implemented in fs/.
+ *
+ * There is one address space and nothing can be mapped twice in it, so:
+ * a private mapping is a copy (or, for executables, the segments companion in
+ * place); a shared mapping of a writable file becomes the home of those pages:
+ * file_share_pages moves them there, reads and writes of the file go there too
+ * until file_unshare_pages brings them back.
+ */
+#ifndef LINUX_MM_FILE_MAP_H
+#define LINUX_MM_FILE_MAP_H
+
+#include "lib/types.h"
+
+struct file;
+
+struct file *file_get(struct file *);
+void file_put(struct file *);
+
+/* An open file of the running process, counted; NULL if fd is not open. */
+struct file *file_from_fd(int fd);
+
+/* Opens a program to run: search permission on the way, execute permission, regular file. ERR_PTR. */
+struct file *vfs_open_exec(const char *path);
+/* The file's absolute path in the guest, kmalloc'ed; ERR_PTR. */
+char *file_path(struct file *);
+uint64_t file_size(struct file *);
+/* Device and inode number as stat shows them: names the file in /proc/PID/maps. */
+void file_identity(struct file *, uint64_t *dev, uint64_t *ino);
+
+/* Into a kernel buffer (or any mapped memory that cannot fault): bytes read, 0 at the end, negative errno. */
+ssize_t file_read_at(struct file *, void *buf, size_t n, uint64_t offset);
+
+/*
+ * The file's bytes at offset where they lie in memory for good (the mapped
+ * rootfs image); *len is how many follow in one piece. NULL if they may move.
+ */
+const void *file_data_in_place(struct file *, uint64_t offset, size_t *len);
+
+/*
+ * The segments companion: place of this file's segments in guest memory, laid
+ * out by virtual address from the lowest PT_LOAD page on; 0 if it has none.
+ */
+uintptr_t file_segments(struct file *, size_t *len);
+
+/*
+ * mmap's checks that need the file: -EACCES if prot and flags (PROT_*, MAP_*)
+ * do not fit how it was opened, -ENODEV if it cannot be mapped, 0.
+ */
+int file_may_map(struct file *, int prot, int flags);
+
+/*
+ * Moves the pages of [offset, offset + len) to home (page-aligned, zeroed,
+ * mapped writable), sharing them with every reader of the file. -ENOMEM;
+ * -EEXIST with *existing set if they already live at another home.
+ */
+int file_share_pages(struct file *, uint64_t offset, size_t len, void *home, void **existing);
+/* Brings them back to the page cache; home is the mapping's to reuse after it. */
+int file_unshare_pages(struct file *, uint64_t offset, size_t len, void *home);
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * Tasks and processes.
+ *
+ * A task is a guest thread, a process the group of tasks that share one pid.
+ * All run on one host thread: a task runs until it sleeps (task/wait.h), yields
+ * or is preempted on its way back to the program; kernel code is never
+ * preempted. So kernel data needs no locks, but whatever may change while a
+ * task sleeps must be looked at again afterwards, and objects used across a
+ * sleep must be held by a reference.
+ *
+ * Objects that processes may share (mm, files, fs, sighand) are counted, so
+ * that clone(2) and vfork(2) can share any of them.
+ */
+#ifndef LINUX_TASK_TASK_H
+#define LINUX_TASK_TASK_H
+
+#include <linux/resource.h>
+
+#include "entry/regs.h"
+#include "lib/list.h"
+#include "lib/types.h"
+#include "task/cred.h"
+#include "task/signal.h"
+#include "task/wait.h"
+#include "time/timer.h"
+
+struct mm;      /* mm/mm.h */
+struct files;   /* fs/: the descriptor table, counted */
+struct fs;      /* fs/: root, cwd, umask, counted */
+struct file;    /* fs/: an open file */
+struct sighand; /* task/signal.h */
+
+#define TASK_COMM_LEN 16
+
+enum task_state {
+    TASK_RUNNING, /* running or on the run queue */
+    TASK_SLEEPING,
+    TASK_STOPPED, /* by a job-control signal */
+    TASK_DEAD,
+};
+
+struct task {
+    struct list run_link;     /* on the run queue */
+    struct list process_link; /* in process->tasks */
+    struct list hash_link;    /* in the pid table */
+    enum task_state state;
+    int tid;
+    struct process *process;
+    struct cred *cred;
+    char comm[TASK_COMM_LEN];
+
+    /* Where the scheduler left it. */
+    void *kstack;       /* lowest address */
+    uintptr_t ksp;      /* while it does not run */
+    struct regs *regs;  /* the program's registers, on the kernel stack */
+    void *xstate;       /* XSAVE image while it does not run */
+    uint64_t fsbase, gsbase;
+    int64_t cpu_ns;     /* consumed up to the last switch */
+    uint64_t switches_voluntary, switches_involuntary;
+    int nice;
+
+    /* Sleep. */
+    int64_t wake_deadline;
+    struct timer wake_timer;
+    bool timed_out;
+
+    /* Signals: task/signal.c. */
+    sigset64 blocked, saved_blocked;
+    bool restore_blocked; /* saved_blocked comes back when no handler runs (sigsuspend, ppoll) */
+    struct sigpending pending;
+    struct altstack altstack;
+    struct restart_block restart;
+
+    /* Thread exit: clear_child_tid and the robust list, see futex(2). */
+    uaddr_t clear_child_tid;
+    uaddr_t robust_list;
+    size_t robust_list_len;
+
+    struct process *vfork_child;
+};
+
+struct process {
+    struct list all_link; /* in kernel's list of processes */
+    struct list tasks;
+    int ntasks; /* alive */
+    int pid, pgid, sid;
+    struct process *parent;
+    struct list children;
+    struct list sibling_link;
+
+    struct mm *mm;
+    struct files *files;
+    struct fs *fs;
+    struct sighand *sighand;
+    struct sigpending pending; /* sent to the process as a whole */
+
+    struct rlimit64 rlimits[RLIM_NLIMITS];
+    struct file *exe;     /* for /proc/PID/exe */
+    char *exe_path;       /* kmalloc'ed */
+    int64_t start_ns;     /* CLOCK_MONOTONIC */
+    int64_t dead_cpu_ns;  /* of tasks that are gone */
+    int64_t children_cpu_ns;
+
+    struct timer itimer_real;
+    int64_t itimer_real_interval_ns;
+    struct list posix_timers;
+
+    bool exiting;   /* exit_group or a fatal signal: every task leaves */
+    bool dead;      /* a zombie */
+    int exit_status; /* as wait(2) reports it */
+    int pdeath_signal;
+    bool dumpable;
+    bool child_subreaper;
+    struct wait_queue child_wait; /* the parent sleeps here */
+    struct wait_queue exit_wait;  /* woken when this one is dead (pidfd) */
+    bool vfork_done;
+    struct wait_queue vfork_wait;
+    struct task *exec_task;       /* other tasks leave: execve in progress */
+};
+
+/* The running task; the scheduler's other state is task/sched.c's own. */
+extern struct task *current;
+
+struct task *task_find(int tid);
+struct process *process_find(int pid); /* zombies included */
+/* Next process in order of pid after `pid`, NULL at the end: for /proc. */
+struct process *process_next(int pid);
+
+/* Soft limit RLIMIT_* of the running process. */
+uint64_t task_rlimit(unsigned resource);
+
+/* CPU time in nanoseconds, the running task's current slice included. */
+int64_t task_cpu_ns(const struct task *t);
+int64_t process_cpu_ns(const struct process *p);
+
+/* CAP_* in the running task's effective set. */
+static inline bool capable(int cap)
+{
+    return cred_capable(current->cred, cap);
+}
+
+#endif
