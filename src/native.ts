@@ -1,0 +1,240 @@
+/**
+ * The typed door to the addon (tender/addon): the system calls that JavaScript has no other way to make.
+ * Thin on purpose: one function, one call, nothing decided. Failures are thrown as Error with `code` ("ENOENT",
+ * see errnoOf), `errno` and `syscall`, like those of node:fs. Every descriptor that comes out is close-on-exec.
+ *
+ * The addon is loaded by the first call, not by the import.
+ */
+import { closeSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { assetPath, isBundled, readAsset } from './assets.ts';
+import { RunncError } from './errors.ts';
+
+/** How a process ended. */
+export type ExitStatus =
+  /** 0 to 255. */
+  | { readonly type: 'exited'; readonly code: number }
+  /** Signal number, 1 to 64. */
+  | { readonly type: 'signaled'; readonly signal: number };
+
+export interface SpawnOptions {
+  /** Descriptor on the executable (execveat with AT_EMPTY_PATH): a static ELF, e.g. from sealedMemfd. */
+  readonly executableFd: number;
+  readonly argv: readonly string[];
+  /** "KEY=VALUE"; nothing is inherited. */
+  readonly environment: readonly string[];
+  /** Element i becomes descriptor i of the child; no other descriptor is open in it. */
+  readonly descriptors: readonly number[];
+}
+
+export interface SpawnedProcess {
+  readonly pid: number;
+  /** The caller owns it. */
+  readonly pidfd: number;
+}
+
+/** One message of a UNIX socket. */
+export interface SocketMessage {
+  /** Empty at end of file: the other end is closed (none of our protocols sends empty messages). */
+  readonly data: Buffer;
+  /** Descriptors that came with it; the receiver owns them. */
+  readonly fds: readonly number[];
+  /** The sender as seen by this process, vouched for by the kernel; only on sockets of socketPair(). */
+  readonly senderPid?: number;
+}
+
+/** In characters, 0 to 65535. */
+export interface WindowSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/**
+ * Starts a program: all signals default and unblocked, its own descriptors only. The child stays ours to wait
+ * for. Returns once the program is executed; a failure to execute is thrown (`syscall` "execveat").
+ */
+export function spawn(options: SpawnOptions): SpawnedProcess {
+  return addon().spawn(options.executableFd, options.argv, options.environment, options.descriptors);
+}
+
+/** Resolves when reading from `fd` would not block: data, end of file or error; for a pidfd: the process is dead. */
+export function waitReadable(fd: number): Promise<void> {
+  return addon().waitReadable(fd);
+}
+
+/** Waits for a child of ours and reaps it. ECHILD if it is not our child. The pidfd stays open. */
+export async function waitExit(pidfd: number): Promise<ExitStatus> {
+  await waitReadable(pidfd);
+  return addon().reap(pidfd);
+}
+
+/** pidfd_open(2). ESRCH if there is no such process. Check the start time afterwards: see sandbox/process.ts. */
+export function pidfdOpen(pid: number): number {
+  return addon().pidfdOpen(pid);
+}
+
+/** pidfd_send_signal(2). ESRCH if the process is dead and reaped. Signal 0 only asks. */
+export function pidfdSendSignal(pidfd: number, signal: number): void {
+  addon().pidfdSendSignal(pidfd, signal);
+}
+
+/**
+ * A memfd with the given content that nobody can change any more, not even through /proc (F_SEAL_WRITE, GROW,
+ * SHRINK, SEAL, EXEC). 'executable' may be executed but not read by other users: a process that may not read its own
+ * executable is not dumpable from its first instruction on. `name` is for /proc/PID/fd only.
+ */
+export function sealedMemfd(name: string, content: Uint8Array, kind: 'data' | 'executable'): number {
+  return addon().sealedMemfd(name, content, kind === 'executable');
+}
+
+/**
+ * openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: the folder `rootFd` is "/" for the whole path, links and
+ * ".." included. `flags` are those of node:fs constants; `mode` counts with O_CREAT only.
+ */
+export function openInRoot(rootFd: number, path: string, flags: number, mode = 0): number {
+  return addon().openInRoot(rootFd, path, flags, mode);
+}
+
+/** flock(2), given back when the last descriptor of this open file is closed. Resolves when the lock is held. */
+export function lockFile(fd: number, kind: 'shared' | 'exclusive'): Promise<void> {
+  return addon().lockFile(fd, kind === 'exclusive');
+}
+
+/** The same without waiting: false if somebody else holds it. */
+export function tryLockFile(fd: number, kind: 'shared' | 'exclusive'): boolean {
+  return addon().tryLockFile(fd, kind === 'exclusive');
+}
+
+/** A pair of connected SOCK_SEQPACKET sockets, non-blocking on our side [0], blocking on the other [1]. */
+export function socketPair(): readonly [number, number] {
+  return addon().socketPair();
+}
+
+/** A listening UNIX stream socket `name` in the folder `directoryFd`, whatever the length of the folder's path. */
+export function listenUnix(directoryFd: number, name: string): number {
+  return addon().listenUnix(directoryFd, name);
+}
+
+/** A connected UNIX stream socket. ENOENT: no such file; ECONNREFUSED: nobody listens there. */
+export function connectUnix(directoryFd: number, name: string): number {
+  return addon().connectUnix(directoryFd, name);
+}
+
+/** sendmsg(2) with SCM_RIGHTS, without SIGPIPE. `data` must not be empty. At most 253 descriptors. */
+export function sendMessage(socketFd: number, data: Uint8Array, fds: readonly number[] = []): void {
+  addon().sendMessage(socketFd, data, fds);
+}
+
+/**
+ * recvmsg(2) of the next message (stream sockets: of what is there, at most 64 KiB); waits for it without blocking
+ * the event loop.
+ */
+export async function receiveMessage(socketFd: number): Promise<SocketMessage> {
+  for (;;) {
+    const message = addon().tryReceiveMessage(socketFd);
+    if (message !== undefined) return message;
+    await waitReadable(socketFd);
+  }
+}
+
+/** Orphaned descendants become our children (PR_SET_CHILD_SUBREAPER); returns what it was before. */
+export function setSubreaper(on: boolean): boolean {
+  return addon().setSubreaper(on);
+}
+
+/** Sets a terminal raw and returns its settings for restoreTerminal(). ENOTTY if it is none. */
+export function makeRaw(fd: number): Buffer {
+  return addon().makeRaw(fd);
+}
+
+export function restoreTerminal(fd: number, settings: Buffer): void {
+  addon().restoreTerminal(fd, settings);
+}
+
+export function getWindowSize(fd: number): WindowSize {
+  return addon().getWindowSize(fd);
+}
+
+/** Tells a terminal its size; its foreground processes get SIGWINCH. Works on the master too. */
+export function setWindowSize(fd: number, size: WindowSize): void {
+  addon().setWindowSize(fd, size.columns, size.rows);
+}
+
+/**
+ * Copies inFd → master and master → outFd on a thread of its own until the last slave is closed and everything it
+ * wrote is copied. End of file on inFd ends only that direction. The descriptors stay open and stay the caller's.
+ */
+export function relayTerminal(masterFd: number, inFd: number, outFd: number): Promise<void> {
+  return addon().relayTerminal(masterFd, inFd, outFd);
+}
+
+/** What tender/addon/addon.cc exports. */
+interface Addon {
+  spawn(
+    executableFd: number,
+    argv: readonly string[],
+    environment: readonly string[],
+    descriptors: readonly number[],
+  ): SpawnedProcess;
+  waitReadable(fd: number): Promise<void>;
+  reap(pidfd: number): ExitStatus;
+  pidfdOpen(pid: number): number;
+  pidfdSendSignal(pidfd: number, signal: number): void;
+  sealedMemfd(name: string, content: Uint8Array, executable: boolean): number;
+  openInRoot(rootFd: number, path: string, flags: number, mode: number): number;
+  lockFile(fd: number, exclusive: boolean): Promise<void>;
+  tryLockFile(fd: number, exclusive: boolean): boolean;
+  socketPair(): readonly [number, number];
+  listenUnix(directoryFd: number, name: string): number;
+  connectUnix(directoryFd: number, name: string): number;
+  sendMessage(socketFd: number, data: Uint8Array, fds: readonly number[]): void;
+  tryReceiveMessage(socketFd: number): SocketMessage | undefined;
+  setSubreaper(on: boolean): boolean;
+  makeRaw(fd: number): Buffer;
+  restoreTerminal(fd: number, settings: Buffer): void;
+  getWindowSize(fd: number): WindowSize;
+  setWindowSize(fd: number, columns: number, rows: number): void;
+  relayTerminal(masterFd: number, inFd: number, outFd: number): Promise<void>;
+}
+
+let loaded: Addon | undefined;
+
+function addon(): Addon {
+  loaded ??= isBundled() ? loadEmbedded() : loadFile(assetPath('runnc.node'));
+  return loaded;
+}
+
+function loadFile(path: string): Addon {
+  return createRequire(import.meta.url)(path) as Addon;
+}
+
+/**
+ * The one-file program: Bun would extract the addon into TMPDIR, trust what it finds there and leave it behind. Ours
+ * goes through a memfd.
+ */
+function loadEmbedded(): Addon {
+  // Only Bun has this module, and only the one-file program comes here.
+  const ffi = createRequire(import.meta.url)('bun:ffi') as BunFfi;
+  const library = ffi.dlopen('libc.so.6', { memfd_create: { args: ['cstring', 'u32'], returns: 'int' } });
+  const fd = library.symbols.memfd_create(Buffer.from('runnc.node\0'), MFD_CLOEXEC);
+  library.close();
+  if (fd < 0) throw new RunncError('HOST', 'memfd_create failed: the addon cannot be loaded');
+  try {
+    writeFileSync(fd, readAsset('runnc.node'));
+    const module = { exports: {} };
+    process.dlopen(module, `/proc/self/fd/${String(fd)}`);
+    return module.exports as Addon;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const MFD_CLOEXEC = 1;
+
+/** The part of bun:ffi that is used here; its types are not installed for Node. */
+interface BunFfi {
+  dlopen(
+    library: string,
+    symbols: { memfd_create: { args: readonly string[]; returns: string } },
+  ): { symbols: { memfd_create(name: Uint8Array, flags: number): number }; close(): void };
+}

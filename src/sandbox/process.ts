@@ -1,0 +1,51 @@
+/**
+ * Naming a process so that the name cannot come to mean another one: a pid is reused, a pid with its start time
+ * is not, and a pidfd never.
+ */
+import { closeSync, readFileSync } from 'node:fs';
+import { errnoOf } from '../errors.ts';
+import { pidfdOpen } from '../native.ts';
+
+export interface ProcessStat {
+  /** 'R', 'S', 'Z' and so on, proc_pid_stat(5). */
+  readonly state: string;
+  readonly parentPid: number;
+  /** Clock ticks since boot; field 22. */
+  readonly startTime: bigint;
+}
+
+/** /proc/PID/stat; undefined if there is no such process. */
+export function processStat(pid: number): ProcessStat | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${String(pid)}/stat`, 'latin1');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return undefined;
+    throw error;
+  }
+  // The name in parentheses may itself hold spaces and parentheses: fields count from the last one.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return {
+    state: fields[0] ?? '',
+    parentPid: Number(fields[1]),
+    startTime: BigInt(fields[19] ?? '0'),
+  };
+}
+
+/**
+ * A pidfd of the process that had this pid and start time; undefined if that one is gone (a zombie is not gone).
+ * The caller closes it.
+ */
+export function openProcess(pid: number, startTime: bigint): number | undefined {
+  let pidfd: number;
+  try {
+    pidfd = pidfdOpen(pid);
+  } catch (error) {
+    if (errnoOf(error) === 'ESRCH' || errnoOf(error) === 'EINVAL') return undefined;
+    throw error;
+  }
+  // Compared after the pidfd is open: from here on the pid cannot be given to another process unnoticed.
+  if (processStat(pid)?.startTime === startTime) return pidfd;
+  closeSync(pidfd);
+  return undefined;
+}
