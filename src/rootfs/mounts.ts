@@ -1,0 +1,241 @@
+/**
+ * config.json's mounts, sorted by how each can reach a guest that shares no file system with the host.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
+import { errnoOf, errorMessage, RunncError } from '../errors.ts';
+import type { IdMapping, Mount } from '../oci/spec.ts';
+import { toContainerId } from './id-map.ts';
+import type { LayerEntry } from './rootfs-image.ts';
+
+export interface SplitMounts {
+  /** proc, tmpfs and the like, in order: the guest provides its own (RUNNC_REC_MOUNT). */
+  readonly facts: readonly MountFact[];
+  /** Bind-mounted regular files, read now (RUNNC_REC_FILE). */
+  readonly files: readonly MountedFile[];
+  /** Bind-mounted folders, all read-only: an extra image each (openRootfsImage on `source`). */
+  readonly folders: readonly MountedFolder[];
+}
+
+export interface MountFact {
+  readonly type: string;
+  /** Absolute in the container. */
+  readonly target: string;
+  readonly options: readonly string[];
+  readonly readonly: boolean;
+}
+
+/** A private copy where it is not read-only: what the guest writes to it stays in the guest. */
+export interface MountedFile {
+  readonly file: LayerEntry & { readonly type: 'file' };
+  readonly readonly: boolean;
+}
+
+export interface MountedFolder {
+  readonly target: string;
+  /** On the host. */
+  readonly source: string;
+}
+
+/** The file systems a guest provides itself. cgroup2 stands for both cgroup versions. */
+const GUEST_FILE_SYSTEMS = new Set([
+  'proc',
+  'sysfs',
+  'tmpfs',
+  'ramfs',
+  'devpts',
+  'mqueue',
+  'cgroup',
+  'cgroup2',
+  'devtmpfs',
+]);
+
+/** Files given by mounts live in guest memory: resolv.conf, secrets, not data. */
+export const MAX_MOUNTED_FILE_BYTES = 64 * 1024 * 1024;
+
+/** statfs(2) magic numbers of file systems that a guest has its own of (linux/magic.h). */
+const KERNEL_FILE_SYSTEMS = new Map([
+  [0x9fa0, 'proc'],
+  [0x62656572, 'sysfs'],
+  [0x27e0eb, 'cgroup'],
+  [0x63677270, 'cgroup2'],
+  [0x1cd1, 'devpts'],
+  [0x19800202, 'mqueue'],
+]);
+
+export interface SplitMountsOptions {
+  /** The bundle's folder: a relative source is relative to it. */
+  readonly bundle: string;
+  readonly uidMappings?: readonly IdMapping[];
+  readonly gidMappings?: readonly IdMapping[];
+}
+
+/**
+ * Sorts the mounts and reads the files among them. A source of a bind mount is the caller's, so links in it
+ * are followed as mount(8) does.
+ *
+ * Throws INVALID or NOT_FOUND for a mount that cannot be, UNSUPPORTED for one that no guest can have yet.
+ */
+export function splitMounts(mounts: readonly Mount[], options: SplitMountsOptions): SplitMounts {
+  const facts: MountFact[] = [];
+  const files: MountedFile[] = [];
+  const folders: MountedFolder[] = [];
+  mounts.forEach((mount, index) => {
+    const where = `config.json mounts[${index}] (${mount.destination})`;
+    const target = normalTarget(mount.destination, where);
+    const fact = { target, options: mount.options ?? [], readonly: isReadOnly(mount.options ?? []) };
+    if (!isBind(mount)) {
+      const type = mount.type ?? '';
+      if (!GUEST_FILE_SYSTEMS.has(type)) {
+        throw new RunncError('UNSUPPORTED', `${where}: a guest cannot mount a file system of type "${type}"`);
+      }
+      facts.push({ type, ...fact });
+      return;
+    }
+    const source = bindSource(mount, options.bundle, where);
+    const kind = kindOf(source, where);
+    if (kind === 'file') {
+      files.push({ file: readMountedFile(source, target, where, options), readonly: fact.readonly });
+      return;
+    }
+    if (kind !== 'folder') {
+      throw new RunncError(
+        'UNSUPPORTED',
+        `${where}: ${source} is ${kind}: only files and folders can be mounted`,
+      );
+    }
+    const own = guestFileSystem(source, target);
+    if (own !== undefined) {
+      facts.push({ type: own, ...fact });
+      return;
+    }
+    if (!fact.readonly) {
+      throw new RunncError(
+        'UNSUPPORTED',
+        `${where}: a folder can only be mounted read-only for now: add the option "ro" (docker: -v ${source}:${target}:ro)`,
+      );
+    }
+    folders.push({ target, source });
+  });
+  return { facts, files, folders };
+}
+
+/**
+ * The file system a guest has of its own where the host's is bound: Podman and CRI bind the host's /sys with
+ * a shared network namespace, and a tmpfs on /dev/shm.
+ */
+function guestFileSystem(source: string, target: string): string | undefined {
+  if (target === '/dev/shm') return 'tmpfs';
+  return KERNEL_FILE_SYSTEMS.get(statfsSync(source).type);
+}
+
+/** What a Solo5 guest cannot take of them, one line each, for the log. */
+export function unusedBySolo5(mounts: SplitMounts): string[] {
+  return [
+    ...mounts.files.map(({ file }) => file.path.toString()),
+    ...mounts.folders.map(({ target }) => target),
+  ].map((target) => `mount on ${target} is left out: a Solo5 guest has no file system of the host's`);
+}
+
+function isBind(mount: Mount): boolean {
+  return (
+    mount.type === 'bind' || (mount.options ?? []).some((option) => option === 'bind' || option === 'rbind')
+  );
+}
+
+/** The last of "ro" and "rw" counts, as in mount(8). */
+function isReadOnly(options: readonly string[]): boolean {
+  let readonly = false;
+  for (const option of options) {
+    if (option === 'ro' || option === 'rro') readonly = true;
+    if (option === 'rw') readonly = false;
+  }
+  return readonly;
+}
+
+function normalTarget(destination: string, where: string): string {
+  const parts = destination.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..'))
+    throw new RunncError('INVALID', `${where}: the destination must not contain ".."`);
+  if (destination.includes('\0'))
+    throw new RunncError('INVALID', `${where}: the destination contains a NUL byte`);
+  return '/' + parts.join('/');
+}
+
+function bindSource(mount: Mount, bundle: string, where: string): string {
+  const source = mount.source ?? '';
+  if (source === '') throw new RunncError('INVALID', `${where}: a bind mount needs a source`);
+  return source.startsWith('/') ? source : `${bundle}/${source}`;
+}
+
+function kindOf(source: string, where: string): string {
+  try {
+    const stat = statSync(source);
+    if (stat.isFile()) return 'file';
+    if (stat.isDirectory()) return 'folder';
+    if (stat.isSocket()) return 'a socket';
+    if (stat.isFIFO()) return 'a fifo';
+    return 'a device';
+  } catch (error) {
+    throw sourceError(error, source, where);
+  }
+}
+
+function readMountedFile(
+  source: string,
+  target: string,
+  where: string,
+  { uidMappings, gidMappings }: SplitMountsOptions,
+): MountedFile['file'] {
+  let fd: number;
+  try {
+    // O_NONBLOCK: it was a file a moment ago; were it a fifo now, open(2) would wait for a writer.
+    fd = openSync(source, constants.O_RDONLY | constants.O_NOCTTY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw sourceError(error, source, where);
+  }
+  try {
+    const stat = fstatSync(fd, { bigint: true });
+    if (!stat.isFile()) throw new RunncError('INVALID', `${where}: ${source} is no longer a file`);
+    if (stat.size > MAX_MOUNTED_FILE_BYTES) {
+      throw new RunncError(
+        'UNSUPPORTED',
+        `${where}: ${source} has ${stat.size} bytes; a mounted file may have ${MAX_MOUNTED_FILE_BYTES}: mount its folder read-only instead`,
+      );
+    }
+    return {
+      type: 'file',
+      path: Buffer.from(target),
+      mode: Number(stat.mode & 0o7777n),
+      uid: toContainerId(Number(stat.uid), uidMappings),
+      gid: toContainerId(Number(stat.gid), gidMappings),
+      mtimeNs: stat.mtimeNs,
+      content: readWhole(fd, Number(stat.size)),
+    };
+  } catch (error) {
+    throw sourceError(error, source, where);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Up to the size seen by fstat: a file that grows gives what it had. */
+function readWhole(fd: number, size: number): Buffer {
+  const content = Buffer.alloc(size);
+  let length = 0;
+  while (length < size) {
+    const count = readSync(fd, content, length, size - length, length);
+    if (count === 0) break;
+    length += count;
+  }
+  return content.subarray(0, length);
+}
+
+function sourceError(error: unknown, source: string, where: string): RunncError {
+  if (error instanceof RunncError) return error;
+  if (errnoOf(error) === 'ENOENT') {
+    return new RunncError('NOT_FOUND', `${where}: the source ${source} does not exist`, { cause: error });
+  }
+  return new RunncError('HOST', `${where}: ${source} cannot be read: ${errorMessage(error)}`, {
+    cause: error,
+  });
+}
