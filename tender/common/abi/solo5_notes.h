@@ -3,8 +3,13 @@
  * (Solo5 0.12, documented in its include/elf_abi.h and mft_abi.h), and the one
  * note of ours that asks for extras (see runnc_extras.h).
  *
- * All integers are little-endian; every note is 4-byte aligned as the ELF
- * specification asks.
+ * All integers are little-endian. A note is 4-byte aligned, as the ELF
+ * specification asks, has a PT_NOTE program header of its own, and starts with
+ * the 20 bytes of struct solo5_note_header. Its descriptor begins with as many
+ * zero bytes as bring what follows to a multiple of its C alignment, counted
+ * from the start of the note, and these bytes count in n_descsz. So the ABI note has
+ * none, manifest and extras notes have 4. In C, `struct { struct
+ * solo5_note_header h; struct solo5_mft m; }` does it.
  */
 #ifndef RUNNC_ABI_SOLO5_NOTES_H
 #define RUNNC_ABI_SOLO5_NOTES_H
@@ -12,6 +17,14 @@
 #include <stdint.h>
 
 #define SOLO5_NOTE_NAME "Solo5"
+
+/* Elf64_Nhdr with the owner's name, which is 5 letters and a NUL in all our notes. */
+struct solo5_note_header {
+    uint32_t n_namesz; /* 6 */
+    uint32_t n_descsz; /* bytes behind this header, padding in front included */
+    uint32_t n_type;
+    char n_name[8];
+};
 
 /* .note.solo5.abi: which tender the guest was linked for. */
 #define SOLO5_NOTE_ABI1 0x31494241u
@@ -73,5 +86,10 @@ struct solo5_mft {
     uint32_t entries;
     struct solo5_mft_entry e[];
 };
+
+_Static_assert(sizeof(struct solo5_note_header) == 20, "note header layout");
+_Static_assert(sizeof(struct solo5_abi_note) == 16, "ABI note layout");
+_Static_assert(sizeof(struct solo5_mft_entry) == 104, "manifest entry layout");
+_Static_assert(sizeof(struct solo5_mft) == 8, "manifest layout");
 
 #endif
