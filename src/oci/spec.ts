@@ -111,12 +111,7 @@ export interface IdMapping {
 }
 
 export type HookKind =
-  | 'prestart'
-  | 'createRuntime'
-  | 'createContainer'
-  | 'startContainer'
-  | 'poststart'
-  | 'poststop';
+  'prestart' | 'createRuntime' | 'createContainer' | 'startContainer' | 'poststart' | 'poststop';
 
 export type Hooks = { readonly [Kind in HookKind]?: readonly Hook[] };
 
@@ -130,15 +125,7 @@ export interface Hook {
   readonly timeout?: number;
 }
 
-export type NamespaceType =
-  | 'pid'
-  | 'network'
-  | 'mount'
-  | 'ipc'
-  | 'uts'
-  | 'user'
-  | 'cgroup'
-  | 'time';
+export type NamespaceType = 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'user' | 'cgroup' | 'time';
 
 export interface Namespace {
   readonly type: NamespaceType;

@@ -1,0 +1,332 @@
+/**
+ * The one declaration of the command line: verbs, flags, operands. Parsing (parse.ts), help and completion (help.ts)
+ * and the man page (scripts/man-page.ts) are made from it.
+ */
+import type { OptionDeclarations } from './parse.ts';
+import type { VerbModule } from './verb.ts';
+
+export interface CommandDeclaration {
+  /** One line, without a full stop. */
+  readonly summary: string;
+  /** More, for the help of the verb and the man page. */
+  readonly details?: string;
+  /** In the notation of man pages: "<container-id> [signal]". */
+  readonly operands: string;
+  readonly minOperands: number;
+  readonly maxOperands: number;
+  readonly options: OptionDeclarations;
+  readonly load: () => Promise<VerbModule>;
+}
+
+export const globalOptions = {
+  root: {
+    type: 'string',
+    value: 'DIR',
+    complete: 'folder',
+    help: 'where containers are kept (default: /run/runnc, for users $XDG_RUNTIME_DIR/runnc)',
+  },
+  log: {
+    type: 'string',
+    value: 'FILE',
+    complete: 'file',
+    help: 'append log lines to FILE (default: stderr)',
+  },
+  'log-format': {
+    type: 'string',
+    value: 'FORMAT',
+    choices: ['text', 'json'],
+    help: 'of log lines: text (default) or json',
+  },
+  debug: { type: 'boolean', help: 'log what is done, step by step' },
+  'systemd-cgroup': {
+    type: 'boolean',
+    help: 'let systemd make the cgroups; linux.cgroupsPath is then slice:prefix:name',
+  },
+  rootless: {
+    type: 'string',
+    value: 'WHEN',
+    choices: ['', 'true', 'false', 'auto'],
+    help: 'do without the cgroups the user may not have: true, false or auto (default)',
+  },
+  criu: { type: 'string', value: 'PATH', help: 'ignored; runc has it' },
+  help: { type: 'boolean', short: 'h', help: 'show help' },
+  version: { type: 'boolean', short: 'v', help: 'print the version' },
+} as const satisfies OptionDeclarations;
+
+const bundle = {
+  type: 'string',
+  short: 'b',
+  value: 'DIR',
+  complete: 'folder',
+  help: 'the bundle: the folder with config.json (default: the current one)',
+} as const;
+const help = { type: 'boolean', short: 'h', help: 'show help' } as const;
+
+const createOptions = {
+  bundle,
+  'console-socket': {
+    type: 'string',
+    value: 'SOCKET',
+    complete: 'file',
+    help: 'UNIX socket that receives the master of the container’s terminal',
+  },
+  'pid-file': {
+    type: 'string',
+    value: 'FILE',
+    complete: 'file',
+    help: 'write the pid of the container’s process to FILE',
+  },
+  'no-pivot': { type: 'boolean', help: 'do not use pivot_root(2), for hosts that run from an initramfs' },
+  'no-new-keyring': { type: 'boolean', help: 'keep the caller’s session keyring' },
+  'preserve-fds': {
+    type: 'string',
+    value: 'N',
+    help: 'ignored: a guest has no use for descriptors of the host',
+  },
+  help,
+} as const satisfies OptionDeclarations;
+
+const format = {
+  type: 'string',
+  short: 'f',
+  value: 'FORMAT',
+  choices: ['table', 'json'],
+  help: 'table (default) or json',
+} as const;
+
+const ID = '<container-id>';
+
+export const commands: Readonly<Record<string, CommandDeclaration>> = {
+  create: {
+    summary: 'Create a container: everything but the start of its program',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: createOptions,
+    load: () => import('./create.ts'),
+  },
+  start: {
+    summary: 'Start the program of a created container',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: { help },
+    load: () => import('./start.ts'),
+  },
+  run: {
+    summary: 'Create and start a container, and wait for its end',
+    details:
+      'Standard input, output and error are the container’s, signals are passed on to it, and the exit status is its own (128+N if signal N ended it). Afterwards the container is deleted.',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: {
+      ...createOptions,
+      detach: { type: 'boolean', short: 'd', help: 'return as soon as the program is started' },
+      keep: { type: 'boolean', help: 'do not delete the container after its end' },
+      'no-subreaper': { type: 'boolean', help: 'ignored; runc has it' },
+    },
+    load: () => import('./run.ts'),
+  },
+  state: {
+    summary: 'Print the state of a container as JSON',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: { help },
+    load: () => import('./state.ts'),
+  },
+  kill: {
+    summary: 'Send a signal to a container',
+    details: 'The signal is a name (TERM, SIGTERM) or a number; the default is TERM.',
+    operands: `${ID} [signal]`,
+    minOperands: 1,
+    maxOperands: 2,
+    options: { all: { type: 'boolean', short: 'a', help: 'to every process of the container' }, help },
+    load: () => import('./kill.ts'),
+  },
+  delete: {
+    summary: 'Delete a container and all that belongs to it',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: {
+      force: { type: 'boolean', short: 'f', help: 'kill it first if it runs; no error if it does not exist' },
+      help,
+    },
+    load: () => import('./delete.ts'),
+  },
+  list: {
+    summary: 'List the containers',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    options: { format, quiet: { type: 'boolean', short: 'q', help: 'print ids only' }, help },
+    load: () => import('./list.ts'),
+  },
+  ps: {
+    summary: 'List the host processes of a container',
+    details: 'For the table, ps(1) is run with the given options (default: -ef).',
+    operands: `${ID} [ps options]`,
+    minOperands: 1,
+    maxOperands: Infinity,
+    options: { format, help },
+    load: () => import('./ps.ts'),
+  },
+  pause: {
+    summary: 'Stop all processes of a container until resume',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: { help },
+    load: () => import('./pause.ts'),
+  },
+  resume: {
+    summary: 'Let a paused container go on',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: { help },
+    load: () => import('./resume.ts'),
+  },
+  update: {
+    summary: 'Change the resource limits of a container',
+    details:
+      'The size of guest memory is fixed at create: a memory limit below it makes the host’s OOM killer end a guest that uses all it has.',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: {
+      resources: {
+        type: 'string',
+        short: 'r',
+        value: 'FILE',
+        complete: 'file',
+        help: 'linux.resources as JSON from FILE, or from standard input if FILE is -; the other flags are ignored then',
+      },
+      'blkio-weight': { type: 'string', value: 'N', help: 'I/O weight, 10 to 1000' },
+      'cpu-period': { type: 'string', value: 'US', help: 'CPU period in microseconds' },
+      'cpu-quota': { type: 'string', value: 'US', help: 'CPU time per period in microseconds, -1: no limit' },
+      'cpu-burst': { type: 'string', value: 'US', help: 'CPU time that may be saved up, in microseconds' },
+      'cpu-share': { type: 'string', value: 'N', help: 'CPU shares, relative to other containers' },
+      'cpu-rt-period': {
+        type: 'string',
+        value: 'US',
+        help: 'period of real-time scheduling in microseconds',
+      },
+      'cpu-rt-runtime': {
+        type: 'string',
+        value: 'US',
+        help: 'real-time CPU time per period in microseconds',
+      },
+      'cpu-idle': { type: 'string', value: '0|1', help: '1: run only when nothing else wants to' },
+      'cpuset-cpus': { type: 'string', value: 'LIST', help: 'CPUs that may be used, such as 0-3,7' },
+      'cpuset-mems': { type: 'string', value: 'LIST', help: 'memory nodes that may be used' },
+      memory: { type: 'string', value: 'BYTES', help: 'memory limit (also 512m, 2g), -1: none' },
+      'memory-reservation': { type: 'string', value: 'BYTES', help: 'soft memory limit' },
+      'memory-swap': { type: 'string', value: 'BYTES', help: 'memory and swap together, -1: no limit' },
+      'pids-limit': { type: 'string', value: 'N', help: 'processes and threads, -1: no limit' },
+      help,
+    },
+    load: () => import('./update.ts'),
+  },
+  events: {
+    summary: 'Print statistics and out-of-memory events of a container, one JSON object a line',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: {
+      stats: { type: 'boolean', help: 'print the statistics once and end' },
+      interval: {
+        type: 'string',
+        value: 'TIME',
+        help: 'between statistics, such as 500ms, 5s (default), 1m',
+      },
+      help,
+    },
+    load: () => import('./events.ts'),
+  },
+  spec: {
+    summary: 'Write a config.json to start from',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    options: {
+      bundle,
+      rootless: { type: 'boolean', help: 'for a user other than root' },
+      help,
+    },
+    load: () => import('./spec.ts'),
+  },
+  features: {
+    summary: 'Print what this runtime can do, as JSON',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    options: { help },
+    load: () => import('./features.ts'),
+  },
+  inspect: {
+    summary: 'Show what a unikernel is: its ABI, manifest, segments and the extras it needs',
+    operands: '<file>',
+    minOperands: 1,
+    maxOperands: 1,
+    options: { json: { type: 'boolean', help: 'print JSON' }, help },
+    load: () => import('./inspect.ts'),
+  },
+  exec: {
+    summary: 'Not supported: a unikernel runs one program',
+    operands: `${ID} [command [arguments]]`,
+    minOperands: 1,
+    maxOperands: Infinity,
+    options: {
+      'console-socket': { type: 'string', value: 'SOCKET', help: 'as create' },
+      cwd: { type: 'string', value: 'DIR', help: 'working directory' },
+      env: { type: 'string', short: 'e', value: 'K=V', help: 'environment variable' },
+      tty: { type: 'boolean', short: 't', help: 'allocate a terminal' },
+      user: { type: 'string', short: 'u', value: 'UID[:GID]', help: 'user' },
+      'additional-gids': { type: 'string', short: 'g', value: 'GID', help: 'additional group' },
+      process: { type: 'string', short: 'p', value: 'FILE', help: 'the process as JSON' },
+      detach: { type: 'boolean', short: 'd', help: 'return as soon as the program is started' },
+      'pid-file': { type: 'string', value: 'FILE', help: 'as create' },
+      'preserve-fds': { type: 'string', value: 'N', help: 'as create' },
+      help,
+    },
+    load: () => import('./unsupported.ts').then(({ exec }) => ({ run: exec })),
+  },
+  checkpoint: {
+    summary: 'Not supported by any guest yet',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: {
+      'image-path': { type: 'string', value: 'DIR', help: 'as runc' },
+      'work-path': { type: 'string', value: 'DIR', help: 'as runc' },
+      'leave-running': { type: 'boolean', help: 'as runc' },
+      help,
+    },
+    load: () => import('./unsupported.ts').then(({ checkpoint }) => ({ run: checkpoint })),
+  },
+  restore: {
+    summary: 'Not supported by any guest yet',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: {
+      ...createOptions,
+      'image-path': { type: 'string', value: 'DIR', help: 'as runc' },
+      'work-path': { type: 'string', value: 'DIR', help: 'as runc' },
+      detach: { type: 'boolean', short: 'd', help: 'as run' },
+    },
+    load: () => import('./unsupported.ts').then(({ restore }) => ({ run: restore })),
+  },
+  completion: {
+    summary: 'Print the completion script of a shell',
+    details: 'To be read by the shell at its start: source <(runnc completion bash).',
+    operands: '<bash|zsh|fish>',
+    minOperands: 1,
+    maxOperands: 1,
+    options: { help },
+    load: () => import('./completion.ts'),
+  },
+};

@@ -1,0 +1,29 @@
+/**
+ * state.json: what the runtime remembers of a container between its calls. Everything that can be asked of the
+ * kernel (is it alive, paused, started) is asked and not written down.
+ */
+import type { CgroupState } from '../sandbox/cgroups/index.ts';
+import type { Hook } from '../oci/spec.ts';
+
+export interface ContainerRecord {
+  /** Of this layout. A file with another number was written by another version of runnc. */
+  readonly version: 1;
+  readonly ociVersion: string;
+  readonly id: string;
+  /** Absolute, like rootfs. */
+  readonly bundle: string;
+  readonly rootfs: string;
+  /** RFC 3339. */
+  readonly created: string;
+  /** Name of the user who created it. */
+  readonly owner: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** False until create has done everything it has to do. */
+  readonly complete: boolean;
+  /** The container's process, named for good by its start time (decimal clock ticks since boot). */
+  readonly pid: number;
+  readonly startTime: string;
+  readonly cgroup: CgroupState;
+  /** Those that are still to run; config.json may have changed or gone by then. */
+  readonly hooks: { readonly poststart: readonly Hook[]; readonly poststop: readonly Hook[] };
+}
