@@ -1,0 +1,22 @@
+{
+  # The addon: `node-gyp configure build`, then build/Release/runnc.node is copied to dist/. Node-API only, so that
+  # Node and Bun load the same file; no C++ library is linked, so that hosts without one load it too.
+  'targets': [
+    {
+      'target_name': 'runnc',
+      'sources': [
+        'tender/addon/addon.cc',
+        'tender/addon/error.cc',
+        'tender/addon/file.cc',
+        'tender/addon/poller.cc',
+        'tender/addon/process.cc',
+        'tender/addon/socket.cc',
+        'tender/addon/terminal.cc',
+      ],
+      'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      'defines': ['NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', '_GNU_SOURCE'],
+      'cflags_cc': ['-std=c++17', '-O2', '-Wall', '-Wextra', '-Werror', '-fvisibility=hidden'],
+      'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL', '-Wl,--gc-sections', '-Wl,-z,now', '-Wl,-z,relro'],
+    },
+  ],
+}

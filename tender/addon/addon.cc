@@ -1,0 +1,19 @@
+// The addon's table of contents. src/native.ts is its contract: what each function promises is written there.
+//
+// No function decides anything, none keeps state but the poller (poller.h).
+#include "process.h"
+#include "file.h"
+#include "poller.h"
+#include "socket.h"
+#include "terminal.h"
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  runnc::ExportPoller(env, exports);
+  runnc::ExportProcess(env, exports);
+  runnc::ExportFile(env, exports);
+  runnc::ExportSocket(env, exports);
+  runnc::ExportTerminal(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(runnc, Init)

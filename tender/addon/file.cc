@@ -1,0 +1,133 @@
+// Files: sealed memory, paths that cannot leave their root, locks.
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "poller.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#define MFD_EXEC 0x0010U
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020
+#endif
+
+namespace runnc {
+namespace {
+
+Napi::Value SealedMemfd(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  std::string name = info[0].As<Napi::String>().Utf8Value();
+  Napi::Uint8Array content = info[1].As<Napi::Uint8Array>();
+  bool executable = info[2].As<Napi::Boolean>().Value();
+  if (env.IsExceptionPending()) return env.Undefined();
+
+  unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  int fd = memfd_create(name.c_str(), flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
+  // Kernels before 6.3 know neither flag; there every memfd is executable.
+  if (fd < 0 && errno == EINVAL) fd = memfd_create(name.c_str(), flags);
+  if (fd < 0) return Throw(env, errno, "memfd_create");
+  Descriptor owned(fd);
+
+  const uint8_t *from = content.Data();
+  size_t left = content.ByteLength();
+  while (left > 0) {
+    ssize_t written = write(fd, from, left);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Throw(env, errno, "write");
+    from += written;
+    left -= static_cast<size_t>(written);
+  }
+  if (lseek(fd, 0, SEEK_SET) != 0) return Throw(env, errno, "lseek");
+  if (fchmod(fd, executable ? 0111 : 0400) != 0) return Throw(env, errno, "fchmod");
+  int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+  if (fcntl(fd, F_ADD_SEALS, seals | F_SEAL_EXEC) != 0 && fcntl(fd, F_ADD_SEALS, seals) != 0) {
+    return Throw(env, errno, "fcntl");
+  }
+  return Napi::Number::New(env, owned.release());
+}
+
+Napi::Value OpenInRoot(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  int root = ToInt(info[0]);
+  std::string path = info[1].As<Napi::String>().Utf8Value();
+  int flags = ToInt(info[2]);
+  int mode = ToInt(info[3]);
+  if (env.IsExceptionPending()) return env.Undefined();
+  if (path.find('\0') != std::string::npos) return Throw(env, EINVAL, "openat2");
+
+  struct open_how how = {};
+  how.flags = static_cast<unsigned>(flags) | O_CLOEXEC;
+  // openat2 refuses a mode that would not be used.
+  if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) how.mode = static_cast<unsigned>(mode);
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  // EAGAIN: something was renamed while ".." was resolved. Tried again, but not for ever: the other side may be hostile.
+  for (int attempt = 0; attempt < 128; attempt++) {
+    long fd = syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
+    if (fd >= 0) return Napi::Number::New(env, static_cast<double>(fd));
+    if (errno != EAGAIN && errno != EINTR) break;
+  }
+  return Throw(env, errno, "openat2");
+}
+
+// 0 or an errno.
+int Lock(int fd, int operation) {
+  while (flock(fd, operation) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+int Operation(const Napi::Value &exclusive) { return exclusive.As<Napi::Boolean>().Value() ? LOCK_EX : LOCK_SH; }
+
+Napi::Value TryLockFile(const Napi::CallbackInfo &info) {
+  int error = Lock(ToInt(info[0]), Operation(info[1]) | LOCK_NB);
+  if (error != 0 && error != EWOULDBLOCK) return Throw(info.Env(), error, "flock");
+  return Napi::Boolean::New(info.Env(), error == 0);
+}
+
+struct LockWork : Completion {
+  LockWork(int fd_, int operation_) : fd(fd_), operation(operation_) { syscall = "flock"; }
+  // A duplicate shares the lock, which belongs to the open file: the caller may close its own while we wait.
+  Descriptor fd;
+  int operation;
+};
+
+Napi::Value LockFile(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  int fd = ToInt(info[0]);
+  int operation = Operation(info[1]);
+  int error = Lock(fd, operation | LOCK_NB);
+  if (error == EWOULDBLOCK) {
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0) return Throw(env, errno, "fcntl");
+    return RunOnThread(env, new LockWork(copy, operation), [](Completion *completion) {
+      LockWork *work = static_cast<LockWork *>(completion);
+      work->error = Lock(work->fd.get(), work->operation);
+    });
+  }
+  if (error != 0) return Throw(env, error, "flock");
+  Napi::Promise::Deferred deferred = Napi::Promise::Deferred::New(env);
+  deferred.Resolve(env.Undefined());
+  return deferred.Promise();
+}
+
+}  // namespace
+
+void ExportFile(Napi::Env env, Napi::Object exports) {
+  exports.Set("sealedMemfd", Napi::Function::New(env, SealedMemfd, "sealedMemfd"));
+  exports.Set("openInRoot", Napi::Function::New(env, OpenInRoot, "openInRoot"));
+  exports.Set("tryLockFile", Napi::Function::New(env, TryLockFile, "tryLockFile"));
+  exports.Set("lockFile", Napi::Function::New(env, LockFile, "lockFile"));
+}
+
+}  // namespace runnc
