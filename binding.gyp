@@ -12,6 +12,7 @@
         'tender/addon/process.cc',
         'tender/addon/socket.cc',
         'tender/addon/terminal.cc',
+        'tender/addon/tree.cc',
       ],
       'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
       'defines': ['NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', '_GNU_SOURCE'],

@@ -105,6 +105,21 @@ export function tryLockFile(fd: number, kind: 'shared' | 'exclusive'): boolean {
   return addon().tryLockFile(fd, kind === 'exclusive');
 }
 
+/**
+ * Every entry below the open folder `rootFd` (which may be O_PATH) as lstat(2) sees it, no link followed, nothing but
+ * folders opened: packed records that rootfs/tree.ts reads, in the byte order of names, so that equal trees give equal
+ * bytes. `overlay` adds what overlayfs notes in extended attributes. Errors have `path` (a Buffer) inside the tree;
+ * ELOOP: nested deeper than 512 folders.
+ */
+export function scanTree(rootFd: number, overlay: boolean): Buffer {
+  return addon().scanTree(rootFd, overlay);
+}
+
+/** SEEK_DATA and SEEK_HOLE of lseek(2): [start, end) of the next data at or after `offset`, undefined if there is none. */
+export function nextData(fd: number, offset: number): readonly [number, number] | undefined {
+  return addon().nextData(fd, offset);
+}
+
 /** A pair of connected SOCK_SEQPACKET sockets, non-blocking on our side [0], blocking on the other [1]. */
 export function socketPair(): readonly [number, number] {
   return addon().socketPair();
@@ -184,6 +199,8 @@ interface Addon {
   openInRoot(rootFd: number, path: string, flags: number, mode: number): number;
   lockFile(fd: number, exclusive: boolean): Promise<void>;
   tryLockFile(fd: number, exclusive: boolean): boolean;
+  scanTree(rootFd: number, overlay: boolean): Buffer;
+  nextData(fd: number, offset: number): readonly [number, number] | undefined;
   socketPair(): readonly [number, number];
   listenUnix(directoryFd: number, name: string): number;
   connectUnix(directoryFd: number, name: string): number;

@@ -6,6 +6,7 @@
 #include "poller.h"
 #include "socket.h"
 #include "terminal.h"
+#include "tree.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   runnc::ExportPoller(env, exports);
@@ -13,6 +14,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   runnc::ExportFile(env, exports);
   runnc::ExportSocket(env, exports);
   runnc::ExportTerminal(env, exports);
+  runnc::ExportTree(env, exports);
   return exports;
 }
 
