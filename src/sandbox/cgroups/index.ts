@@ -63,7 +63,7 @@ export interface CgroupManager {
   /** The processes in the cgroup and below it. Empty when there is no cgroup (any more). */
   pids(): readonly number[];
 
-  stats(): CgroupStats;
+  stats(): Promise<CgroupStats>;
 
   /** How many processes the host's OOM killer ended here. 0 where that is not counted. */
   oomKills(): number;

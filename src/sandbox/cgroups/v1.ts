@@ -1,0 +1,229 @@
+/** The cgroups of a container on a cgroup v1 or hybrid host: one directory in each hierarchy. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Resources } from '../../oci/spec.ts';
+import { RunncError, errnoOf } from '../../errors.ts';
+import { errnoText, readFileIn, writeFileIn } from './file.ts';
+import type { CgroupManager, CgroupState, FreezerState } from './index.ts';
+import { isPermission, limitsAsked } from './rootless.ts';
+import type { CgroupStats } from './stats.ts';
+import { killEach, pidsBelow, removeAll } from './tree.ts';
+import { applyDevices, applyLimits } from './v1-limits.ts';
+
+const FREEZE_TIMEOUT_MS = 10_000;
+const OOM_POLL_MS = 1000;
+
+/** Hierarchies without limits. A container does without them where they cannot be had (as in runc). */
+const OPTIONAL = new Set(['name=systemd', 'unified', 'misc']);
+
+export class CgroupV1 implements CgroupManager {
+  #state: CgroupState;
+
+  constructor(state: CgroupState) {
+    this.#state = state;
+  }
+
+  get state(): CgroupState {
+    return this.#state;
+  }
+
+  async enter(pid: number, resources: Resources = {}): Promise<void> {
+    this.#refuseUsed();
+    try {
+      if (this.#state.systemd) {
+        const { startScope } = await import('./systemd.ts');
+        await startScope(this.#state, pid, resources);
+      }
+      this.#make(limitsAsked(resources));
+      if (!this.#state.rootless) applyDevices(this.#state.paths['devices'], resources.devices ?? []);
+      applyLimits(this.#state.paths, resources);
+      await this.add(pid);
+    } catch (error) {
+      // Whatever is left is empty, or holds only the process that the caller ends now; the first error counts.
+      await this.delete().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async add(pid: number): Promise<void> {
+    const joined: Record<string, string> = {};
+    const done = new Map<string, boolean>();
+    for (const [controller, dir] of Object.entries(this.#state.paths)) {
+      if (!done.has(dir)) done.set(dir, join1(dir, pid, OPTIONAL.has(controller)));
+      if (done.get(dir)) joined[controller] = dir;
+    }
+    this.#state = { ...this.#state, paths: joined };
+  }
+
+  async update(resources: Resources): Promise<void> {
+    if (this.#state.systemd) {
+      const { setScopeLimits } = await import('./systemd.ts');
+      await setScopeLimits(this.#state, resources);
+    }
+    applyLimits(this.#state.paths, resources);
+  }
+
+  async freeze(): Promise<void> {
+    const dir = this.#freezer();
+    // The kernel freezes each process on its own and re-checks only when the file is read or written, so a
+    // fork at the wrong moment may leave one out: writing again is the documented way (freezer-subsystem.rst).
+    const deadline = performance.now() + FREEZE_TIMEOUT_MS;
+    for (let waitMs = 0; ; waitMs = Math.min(waitMs + 1, 10)) {
+      writeState(dir, 'FROZEN');
+      const state = this.freezerState();
+      if (state === 'frozen') return;
+      if (state === 'thawed' || performance.now() >= deadline) break;
+      await delay(waitMs);
+    }
+    writeState(dir, 'THAWED');
+    throw new RunncError('HOST', `cgroups: the processes in ${dir} could not be frozen`);
+  }
+
+  async thaw(): Promise<void> {
+    writeState(this.#freezer(), 'THAWED');
+  }
+
+  freezerState(): FreezerState {
+    const dir = this.#state.paths['freezer'];
+    if (dir === undefined) return 'thawed';
+    switch (readFileIn(dir, 'freezer.state')?.trim()) {
+      case 'FROZEN':
+        return 'frozen';
+      case 'FREEZING':
+        return 'freezing';
+      default:
+        return 'thawed';
+    }
+  }
+
+  pids(): readonly number[] {
+    const dir = this.#membership();
+    return dir === undefined ? [] : pidsBelow(dir);
+  }
+
+  async stats(): Promise<CgroupStats> {
+    const { readStats } = await import('./v1-stats.ts');
+    return readStats(this.#state.paths);
+  }
+
+  oomKills(): number {
+    const dir = this.#state.paths['memory'];
+    const count = dir === undefined ? undefined : readFileIn(dir, 'memory.oom_control');
+    return Number(/^oom_kill (\d+)$/m.exec(count ?? '')?.[1] ?? 0);
+  }
+
+  watchOom(onOom: (oomKills: number) => void): { close(): void } {
+    let last = this.oomKills();
+    const timer = setInterval(() => {
+      const now = this.oomKills();
+      if (now > last) onOom(now);
+      last = now;
+    }, OOM_POLL_MS);
+    return { close: () => clearInterval(timer) };
+  }
+
+  async killAll(): Promise<void> {
+    // Standing still, none of them can fork away from the list, and no pid on it can be given to another.
+    const frozen = await this.freeze().then(
+      () => true,
+      () => false,
+    );
+    killEach(this.pids());
+    // A frozen process takes even SIGKILL only when it thaws.
+    if (frozen) await this.thaw();
+  }
+
+  async delete(): Promise<void> {
+    if (this.#state.systemd) {
+      const { stopScope } = await import('./systemd.ts');
+      await stopScope(this.#state);
+    }
+    await removeAll([...new Set(Object.values(this.#state.paths))]);
+  }
+
+  #make(needed: boolean): void {
+    const made: Record<string, string> = {};
+    for (const [controller, dir] of Object.entries(this.#state.paths)) {
+      try {
+        mkdirSync(dir, { recursive: true });
+        if (controller === 'cpuset') inheritCpuset(dir);
+        made[controller] = dir;
+      } catch (error) {
+        const dispensable =
+          OPTIONAL.has(controller) || (this.#state.rootless && !needed && isPermission(error));
+        if (!dispensable) {
+          throw new RunncError('HOST', `cgroups: cannot make ${dir}: ${errnoText(error)}`, { cause: error });
+        }
+      }
+    }
+    this.#state = { ...this.#state, paths: made };
+  }
+
+  /** Another container's limits, or its frozen state, must not become this one's. */
+  #refuseUsed(): void {
+    const pids = this.pids();
+    if (pids.length > 0) {
+      throw new RunncError(
+        'STATE',
+        `linux.cgroupsPath: the cgroup ${this.#membership() ?? ''} is not empty: it holds process ${pids[0]}`,
+      );
+    }
+    if (this.freezerState() !== 'thawed') {
+      throw new RunncError('STATE', `linux.cgroupsPath: the cgroup ${this.#freezer()} is frozen`);
+    }
+  }
+
+  /** The hierarchy that is asked who is in the cgroup; the members are the same in all. */
+  #membership(): string | undefined {
+    const { paths } = this.#state;
+    return paths['freezer'] ?? paths['devices'] ?? paths['memory'] ?? Object.values(paths)[0];
+  }
+
+  #freezer(): string {
+    const dir = this.#state.paths['freezer'];
+    if (dir === undefined) {
+      throw new RunncError('UNSUPPORTED', 'cgroups: the container has no cgroup of the freezer controller');
+    }
+    return dir;
+  }
+}
+
+/** Returns false where the hierarchy may be done without and does not let the process in. */
+function join1(dir: string, pid: number, optional: boolean): boolean {
+  try {
+    writeFileIn(dir, 'cgroup.procs', String(pid));
+    return true;
+  } catch (error) {
+    if (optional) return false;
+    throw new RunncError('HOST', `cgroups: cannot move process ${pid} into ${dir}: ${errnoText(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function writeState(dir: string, state: 'FROZEN' | 'THAWED'): void {
+  try {
+    writeFileIn(dir, 'freezer.state', state);
+  } catch (error) {
+    throw new RunncError(
+      errnoOf(error) === 'ENOENT' ? 'NOT_FOUND' : 'HOST',
+      `cgroups: cannot write ${state} to ${join(dir, 'freezer.state')}: ${errnoText(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+/** A new cpuset has no CPUs and no memory nodes and takes no process: it gets its parent's, from the top. */
+function inheritCpuset(dir: string): void {
+  const parent = dirname(dir);
+  if (!existsSync(join(parent, 'cpuset.cpus'))) return;
+  if (isEmpty(parent)) inheritCpuset(parent);
+  for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+    if (readFileIn(dir, file)?.trim() === '') writeFileIn(dir, file, (readFileIn(parent, file) ?? '').trim());
+  }
+}
+
+function isEmpty(dir: string): boolean {
+  return readFileIn(dir, 'cpuset.cpus')?.trim() === '' || readFileIn(dir, 'cpuset.mems')?.trim() === '';
+}

@@ -1,0 +1,251 @@
+/** The cgroup of a container on a cgroup v2 host: one directory. */
+import { mkdirSync, watch } from 'node:fs';
+import { join, sep } from 'node:path';
+import type { Resources } from '../../oci/spec.ts';
+import { RunncError, errnoOf } from '../../errors.ts';
+import { errnoText, readFileIn, writeFileIn } from './file.ts';
+import { parseFlat } from './format.ts';
+import type { CgroupManager, CgroupState, FreezerState } from './index.ts';
+import { isPermission, limitsAsked } from './rootless.ts';
+import type { CgroupStats } from './stats.ts';
+import { killEach, pidsBelow, removeAll } from './tree.ts';
+import { applyLimits } from './v2-limits.ts';
+
+const FREEZE_TIMEOUT_MS = 10_000;
+
+export class CgroupV2 implements CgroupManager {
+  #state: CgroupState;
+
+  constructor(state: CgroupState) {
+    this.#state = state;
+  }
+
+  get state(): CgroupState {
+    return this.#state;
+  }
+
+  /** linux.resources.devices would need an eBPF program; see v2-limits.ts for why there is none. */
+  async enter(pid: number, resources: Resources = {}): Promise<void> {
+    this.#refuseUsed();
+    try {
+      if (this.#state.systemd) {
+        const { startScope } = await import('./systemd.ts');
+        await startScope(this.#state, pid, resources);
+      }
+      this.#make(limitsAsked(resources));
+      if (Object.keys(this.#state.paths).length === 0) return;
+      applyLimits(this.#dir(), resources);
+      await this.add(pid);
+    } catch (error) {
+      // Whatever is left is empty, or holds only the process that the caller ends now; the first error counts.
+      await this.delete().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async add(pid: number): Promise<void> {
+    const dir = this.#dirIfAny();
+    if (dir === undefined) return;
+    try {
+      writeFileIn(dir, 'cgroup.procs', String(pid));
+    } catch (error) {
+      throw new RunncError('HOST', `cgroups: cannot move process ${pid} into ${dir}: ${errnoText(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async update(resources: Resources): Promise<void> {
+    if (this.#state.systemd) {
+      const { setScopeLimits } = await import('./systemd.ts');
+      await setScopeLimits(this.#state, resources);
+    }
+    if (limitsAsked(resources)) applyLimits(this.#dir(), resources);
+  }
+
+  freeze(): Promise<void> {
+    return setFrozen(this.#dir(), true);
+  }
+
+  thaw(): Promise<void> {
+    return setFrozen(this.#dir(), false);
+  }
+
+  freezerState(): FreezerState {
+    const dir = this.#dirIfAny();
+    if (dir === undefined || readFileIn(dir, 'cgroup.freeze')?.trim() !== '1') return 'thawed';
+    return isFrozen(dir) ? 'frozen' : 'freezing';
+  }
+
+  pids(): readonly number[] {
+    const dir = this.#dirIfAny();
+    return dir === undefined ? [] : pidsBelow(dir);
+  }
+
+  async stats(): Promise<CgroupStats> {
+    const { readStats } = await import('./v2-stats.ts');
+    return readStats(this.#dirIfAny());
+  }
+
+  oomKills(): number {
+    const dir = this.#dirIfAny();
+    return dir === undefined ? 0 : (parseFlat(readFileIn(dir, 'memory.events'))['oom_kill'] ?? 0);
+  }
+
+  watchOom(onOom: (oomKills: number) => void): { close(): void } {
+    const dir = this.#dirIfAny();
+    if (dir === undefined) return { close: () => undefined };
+    let last = this.oomKills();
+    return watchFile(join(dir, 'memory.events'), () => {
+      const now = this.oomKills();
+      if (now > last) onOom(now);
+      last = now;
+    });
+  }
+
+  async killAll(): Promise<void> {
+    const dir = this.#dirIfAny();
+    if (dir === undefined) return;
+    try {
+      // The whole tree at once, forks included, and frozen or not.
+      writeFileIn(dir, 'cgroup.kill', '1');
+      return;
+    } catch (error) {
+      // Before Linux 5.14 there is no such file; or there is no cgroup any more.
+      if (errnoOf(error) !== 'ENOENT') {
+        throw new RunncError(
+          'HOST',
+          `cgroups: cannot write 1 to ${join(dir, 'cgroup.kill')}: ${errnoText(error)}`,
+          {
+            cause: error,
+          },
+        );
+      }
+    }
+    // Standing still, none of them can fork away from the list; a frozen process takes SIGKILL here.
+    await this.freeze().catch(() => undefined);
+    killEach(this.pids());
+  }
+
+  async delete(): Promise<void> {
+    if (this.#state.systemd) {
+      const { stopScope } = await import('./systemd.ts');
+      await stopScope(this.#state);
+    }
+    await removeAll(Object.values(this.#state.paths));
+  }
+
+  #make(needed: boolean): void {
+    const dir = this.#dir();
+    try {
+      mkdirSync(dir, { recursive: true });
+      enableControllers(dir);
+    } catch (error) {
+      if (this.#state.rootless && !needed && isPermission(error)) {
+        this.#state = { ...this.#state, paths: {} };
+        return;
+      }
+      throw new RunncError('HOST', `cgroups: cannot make ${dir}: ${errnoText(error)}`, { cause: error });
+    }
+  }
+
+  /** Another container's limits, or its frozen state, must not become this one's. */
+  #refuseUsed(): void {
+    const pids = this.pids();
+    if (pids.length > 0) {
+      throw new RunncError(
+        'STATE',
+        `linux.cgroupsPath: the cgroup ${this.#dir()} is not empty: it holds process ${pids[0]}`,
+      );
+    }
+    if (this.freezerState() !== 'thawed') {
+      throw new RunncError('STATE', `linux.cgroupsPath: the cgroup ${this.#dir()} is frozen`);
+    }
+  }
+
+  #dirIfAny(): string | undefined {
+    return this.#state.paths['unified'];
+  }
+
+  #dir(): string {
+    const dir = this.#dirIfAny();
+    if (dir === undefined) throw new RunncError('UNSUPPORTED', 'cgroups: the container has no cgroup');
+    return dir;
+  }
+}
+
+/** Each cgroup above must hand its controllers down. Those that it cannot are missed only if a limit needs them. */
+function enableControllers(dir: string): void {
+  for (const parent of ancestors(dir)) {
+    const controllers = (readFileIn(parent, 'cgroup.controllers') ?? '').trim().split(' ').filter(Boolean);
+    const enabled = new Set((readFileIn(parent, 'cgroup.subtree_control') ?? '').trim().split(' '));
+    for (const controller of controllers) {
+      if (enabled.has(controller)) continue;
+      try {
+        writeFileIn(parent, 'cgroup.subtree_control', `+${controller}`);
+      } catch {
+        // One at a time, because the kernel takes all of a write or nothing: a cgroup with processes of its
+        // own (EBUSY) or a foreign one (EACCES) is no reason to go without the others.
+      }
+    }
+  }
+}
+
+/** The cgroups above, from the mount's root on. */
+function ancestors(dir: string): readonly string[] {
+  const parts = dir.split(sep).slice(1, -1);
+  return parts
+    .map((_, index) => sep + parts.slice(0, index + 1).join(sep))
+    .filter((path) => readFileIn(path, 'cgroup.subtree_control') !== undefined);
+}
+
+async function setFrozen(dir: string, frozen: boolean): Promise<void> {
+  const file = join(dir, 'cgroup.freeze');
+  try {
+    writeFileIn(dir, 'cgroup.freeze', frozen ? '1' : '0');
+  } catch (error) {
+    throw new RunncError(
+      errnoOf(error) === 'ENOENT' ? 'NOT_FOUND' : 'HOST',
+      `cgroups: cannot write ${file}: ${errnoText(error)}`,
+      { cause: error },
+    );
+  }
+  if (!frozen || isFrozen(dir)) return;
+  if (await happens(join(dir, 'cgroup.events'), () => isFrozen(dir), FREEZE_TIMEOUT_MS)) return;
+  writeFileIn(dir, 'cgroup.freeze', '0');
+  throw new RunncError('HOST', `cgroups: the processes in ${dir} could not be frozen`);
+}
+
+function isFrozen(dir: string): boolean {
+  return parseFlat(readFileIn(dir, 'cgroup.events'))['frozen'] === 1;
+}
+
+/** Waits for a condition that a change of the file announces. */
+function happens(path: string, condition: () => boolean, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const finish = (value: boolean): void => {
+      clearTimeout(timer);
+      watcher.close();
+      resolve(value);
+    };
+    const timer = setTimeout(() => finish(condition()), timeoutMs);
+    const watcher = watchFile(path, () => {
+      if (condition()) finish(true);
+    });
+    // It may have happened before the watch stood.
+    if (condition()) finish(true);
+  });
+}
+
+/** cgroup v2 tells of a change in its .events files by inotify (cgroup-v2.rst, "Basic Operations"). */
+function watchFile(path: string, onChange: () => void): { close(): void } {
+  try {
+    const watcher = watch(path, onChange);
+    // The cgroup went away; there is nothing more to tell.
+    watcher.on('error', () => watcher.close());
+    return watcher;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return { close: () => undefined };
+    throw new RunncError('HOST', `cgroups: cannot watch ${path}: ${errnoText(error)}`, { cause: error });
+  }
+}
