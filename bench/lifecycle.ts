@@ -7,7 +7,8 @@ import { helloBundles } from './bundles.ts';
 import { dist, measure } from './measure.ts';
 
 /** $1 runtime, $2 state root, $3 bundle. delete --force, for hello may not have ended yet. */
-const script = '"$1" --root "$2" create --bundle "$3" b && "$1" --root "$2" start b && "$1" --root "$2" delete --force b';
+const script =
+  '"$1" --root "$2" create --bundle "$3" b && "$1" --root "$2" start b && "$1" --root "$2" delete --force b';
 
 export const lifecycleBench: Bench = {
   name: 'lifecycle',

@@ -33,10 +33,13 @@ async function main(): Promise<number> {
   }
   const unknown = positionals.filter((name) => !benches.some((bench) => bench.name === name));
   if (unknown.length > 0) {
-    console.error(`bench: no bench called ${unknown.join(', ')}; there are: ${benches.map((b) => b.name).join(', ')}`);
+    console.error(
+      `bench: no bench called ${unknown.join(', ')}; there are: ${benches.map((b) => b.name).join(', ')}`,
+    );
     return 2;
   }
-  const chosen = positionals.length === 0 ? benches : benches.filter(({ name }) => positionals.includes(name));
+  const chosen =
+    positionals.length === 0 ? benches : benches.filter(({ name }) => positionals.includes(name));
 
   execFileSync(join(root, 'scripts/build.sh'), { stdio: ['ignore', 'inherit', 'inherit'] });
   execFileSync('make', ['-s', '-C', join(root, 'bench')], { stdio: ['ignore', 'inherit', 'inherit'] });
