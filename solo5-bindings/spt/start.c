@@ -103,13 +103,14 @@ __attribute__((optimize("no-stack-protector"))) _Noreturn void _start(const stru
 __attribute__((section(".interp"), used)) static const char interp[] = "/nonexistent/solo5/";
 
 __attribute__((section(".note.solo5.abi"), used, aligned(4))) static const struct {
-    uint32_t namesz, descsz, type;
-    char name[8];
+    struct solo5_note_header header;
     struct solo5_abi_note desc;
 } abi_note = {
-    .namesz = sizeof SOLO5_NOTE_NAME,
-    .descsz = sizeof(struct solo5_abi_note),
-    .type = SOLO5_NOTE_ABI1,
-    .name = SOLO5_NOTE_NAME,
+    .header = {
+        .n_namesz = sizeof SOLO5_NOTE_NAME,
+        .n_descsz = sizeof(struct solo5_abi_note),
+        .n_type = SOLO5_NOTE_ABI1,
+        .n_name = SOLO5_NOTE_NAME,
+    },
     .desc = {.target = SOLO5_ABI_TARGET_SPT, .version = SOLO5_SPT_ABI_VERSION},
 };

@@ -89,6 +89,8 @@ const EXTRAS: readonly Extra[] = [
 ];
 const EXTRAS_VERSION = 1;
 const ABI_NOTE_BYTES = 16;
+/* Padding of 4 bytes counts as content (tender/common/abi/solo5_notes.h). */
+const EXTRAS_PADDING_BYTES = 4;
 const EXTRAS_NOTE_BYTES = 64;
 
 /**
@@ -181,16 +183,15 @@ function onlyNote(notes: readonly Note[], owner: string, type: number, source: s
   return first;
 }
 
-function decodeExtras(content: Buffer, source: string): ExtrasRequest {
-  const bad = (what: string): RunncError =>
-    new RunncError('INVALID', `${source}: runnc extras note: ${what}`);
+function decodeExtras(note: Buffer, source: string): ExtrasRequest {
+  const bad = (what: string): RunncError => new RunncError('INVALID', `${source}: runnc extras note: ${what}`);
+  const content = note.subarray(EXTRAS_PADDING_BYTES);
   // The version comes first: what follows it may have another length in another version.
-  if (content.length < 4) throw bad(`truncated (${content.length} bytes)`);
+  if (content.length < 4) throw bad(`truncated (${note.length} bytes)`);
   const version = content.readUInt32LE(0);
-  if (version !== EXTRAS_VERSION)
-    throw bad(`version ${version} is not supported, expected ${EXTRAS_VERSION}`);
+  if (version !== EXTRAS_VERSION) throw bad(`version ${version} is not supported, expected ${EXTRAS_VERSION}`);
   if (content.length !== EXTRAS_NOTE_BYTES) {
-    throw bad(`${content.length} bytes, expected ${EXTRAS_NOTE_BYTES}`);
+    throw bad(`${note.length} bytes, expected ${EXTRAS_PADDING_BYTES + EXTRAS_NOTE_BYTES}`);
   }
   const names = (bits: number): Extra[] => {
     if (bits >>> EXTRAS.length !== 0) throw bad(`asks for unknown extras (bits 0x${bits.toString(16)})`);
