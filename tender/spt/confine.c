@@ -1,0 +1,79 @@
+/* Takes from the process what the guest must not have or be able to do. */
+#include "fail.h"
+#include "tender.h"
+
+#include <errno.h>
+#include <linux/close_range.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define KERNEL_NAME "tender-spt"
+
+static int by_number(const void *a, const void *b)
+{
+    const int x = *(const int *)a, y = *(const int *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void close_between(unsigned first, unsigned last)
+{
+    if (first <= last && syscall(SYS_close_range, first, last, 0) < 0)
+        fail_errno("cannot close descriptors (close_range needs Linux 5.9)");
+}
+
+/* Closes all descriptors but the standard ones and those the guest uses. */
+static void close_others(const struct tender *tender)
+{
+    int kept[SOLO5_MFT_MAX_ENTRIES + 2];
+    size_t count = 0;
+    unsigned next = STDERR_FILENO + 1;
+
+    for (unsigned i = 1; i < tender->manifest.m.entries; i++)
+        kept[count++] = tender->devices[i].fd;
+    if (tender->boot.epollfd >= 0)
+        kept[count++] = tender->boot.epollfd;
+    if (tender->boot.timerfd >= 0)
+        kept[count++] = tender->boot.timerfd;
+    qsort(kept, count, sizeof kept[0], by_number);
+    for (size_t i = 0; i < count; i++) {
+        close_between(next, (unsigned)kept[i] - 1);
+        next = (unsigned)kept[i] + 1;
+    }
+    close_between(next, ~0u);
+}
+
+/*
+ * /proc/PID/cmdline and ps show the strings that exec put on the stack, even
+ * when the stack is unmapped as long as it is there, and the guest could read
+ * them: environment, options with paths of the host.
+ */
+static void wipe_strings(char **argv)
+{
+    extern char **environ;
+
+    for (char **s = environ; *s != NULL; s++)
+        explicit_bzero(*s, strlen(*s));
+    for (char **s = argv; *s != NULL; s++)
+        explicit_bzero(*s, strlen(*s));
+}
+
+void confine(struct tender *tender, char **argv)
+{
+    const struct rlimit none = {0, 0};
+
+    close_others(tender);
+    wipe_strings(argv);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        fail_errno("cannot set no_new_privs");
+    /* Both: a core_pattern that is a pipe ignores the limit. */
+    if (setrlimit(RLIMIT_CORE, &none) < 0)
+        fail_errno("cannot forbid core files");
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        fail_errno("cannot make the process non-dumpable");
+}
