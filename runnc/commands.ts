@@ -14,6 +14,8 @@ export interface CommandDeclaration {
   readonly operands: string;
   readonly minOperands: number;
   readonly maxOperands: number;
+  /** What follows the first operand is for another program, flags included. */
+  readonly foreignFlags?: boolean;
   readonly options: OptionDeclarations;
   readonly load: () => Promise<VerbModule>;
 }
@@ -68,16 +70,16 @@ const createOptions = {
     type: 'string',
     value: 'SOCKET',
     complete: 'file',
-    help: 'UNIX socket that receives the master of the container’s terminal',
+    help: 'UNIX socket that receives the master of the container's terminal',
   },
   'pid-file': {
     type: 'string',
     value: 'FILE',
     complete: 'file',
-    help: 'write the pid of the container’s process to FILE',
+    help: 'write the pid of the container's process to FILE',
   },
   'no-pivot': { type: 'boolean', help: 'do not use pivot_root(2), for hosts that run from an initramfs' },
-  'no-new-keyring': { type: 'boolean', help: 'keep the caller’s session keyring' },
+  'no-new-keyring': { type: 'boolean', help: 'keep the caller's session keyring' },
   'preserve-fds': {
     type: 'string',
     value: 'N',
@@ -93,6 +95,9 @@ const format = {
   choices: ['table', 'json'],
   help: 'table (default) or json',
 } as const;
+
+/** Not listed: `runnc __complete WORDS…` prints what the last word may become (completion.ts). */
+export const COMPLETE_VERB = '__complete';
 
 const ID = '<container-id>';
 
@@ -116,7 +121,7 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
   run: {
     summary: 'Create and start a container, and wait for its end',
     details:
-      'Standard input, output and error are the container’s, signals are passed on to it, and the exit status is its own (128+N if signal N ended it). Afterwards the container is deleted.',
+      'Standard input, output and error are the container's, signals are passed on to it, and the exit status is its own (128+N if signal N ended it). Afterwards the container is deleted.',
     operands: ID,
     minOperands: 1,
     maxOperands: 1,
@@ -170,6 +175,7 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
     operands: `${ID} [ps options]`,
     minOperands: 1,
     maxOperands: Infinity,
+    foreignFlags: true,
     options: { format, help },
     load: () => import('./ps.ts'),
   },
@@ -192,7 +198,7 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
   update: {
     summary: 'Change the resource limits of a container',
     details:
-      'The size of guest memory is fixed at create: a memory limit below it makes the host’s OOM killer end a guest that uses all it has.',
+      'The size of guest memory is fixed at create: a memory limit below it makes the host's OOM killer end a guest that uses all it has.',
     operands: ID,
     minOperands: 1,
     maxOperands: 1,
@@ -279,6 +285,7 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
     operands: `${ID} [command [arguments]]`,
     minOperands: 1,
     maxOperands: Infinity,
+    foreignFlags: true,
     options: {
       'console-socket': { type: 'string', value: 'SOCKET', help: 'as create' },
       cwd: { type: 'string', value: 'DIR', help: 'working directory' },
@@ -317,6 +324,7 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       'image-path': { type: 'string', value: 'DIR', help: 'as runc' },
       'work-path': { type: 'string', value: 'DIR', help: 'as runc' },
       detach: { type: 'boolean', short: 'd', help: 'as run' },
+      help,
     },
     load: () => import('./unsupported.ts').then(({ restore }) => ({ run: restore })),
   },

@@ -61,8 +61,19 @@ export interface ParsedLine {
   readonly operands: readonly string[];
 }
 
-/** Throws INVALID naming the flag. */
-export function parseLine(args: readonly string[], declared: OptionDeclarations): ParsedLine {
+/**
+ * Reads flags and operands, mixed as they please; with `foreignFlags` only up to the first operand, because what
+ * follows it is another program's. Throws INVALID naming the flag.
+ */
+export function parseLine(
+  args: readonly string[],
+  declared: OptionDeclarations,
+  { foreignFlags = false }: { readonly foreignFlags?: boolean } = {},
+): ParsedLine {
+  if (foreignFlags) {
+    const { globals, verb, rest } = splitLine(args, declared);
+    return { options: globals, operands: verb === undefined ? [] : [verb, ...rest] };
+  }
   const values = new Map<string, string | boolean>();
   const operands: string[] = [];
   for (const token of tokens(args, declared)) {

@@ -24,6 +24,8 @@ export interface ContainerRecord {
   readonly pid: number;
   readonly startTime: string;
   readonly cgroup: CgroupState;
+  /** The host's uid it runs as; absent for users other than root. */
+  readonly sandboxUid?: number;
   /** Those that are still to run; config.json may have changed or gone by then. */
   readonly hooks: { readonly poststart: readonly Hook[]; readonly poststop: readonly Hook[] };
 }

@@ -63,13 +63,17 @@ export class Store {
     } catch (error) {
       if (errnoOf(error) === 'EEXIST') throw new RunncError('EXISTS', `container with id exists: ${id}`);
       if (errnoOf(error) === 'ENAMETOOLONG') {
-        throw new RunncError('INVALID', `container id: ${String(id.length)} characters are too many for a file name`);
+        throw new RunncError(
+          'INVALID',
+          `container id: ${String(id.length)} characters are too many for a file name`,
+        );
       }
       throw new RunncError('HOST', `${folder}: cannot make the container's folder: ${errorMessage(error)}`);
     }
     const locked = await lockFolder(folder);
     // Between mkdir and flock somebody may have deleted the container that was not one yet.
-    if (locked === undefined) throw new RunncError('STATE', `container ${id} was deleted while it was created`);
+    if (locked === undefined)
+      throw new RunncError('STATE', `container ${id} was deleted while it was created`);
     return locked;
   }
 

@@ -7,6 +7,8 @@ import { errnoOf } from '../errors.ts';
 import { pidfdOpen } from '../native.ts';
 
 export interface ProcessStat {
+  /** comm; a program executed by a process gives it a new one. */
+  readonly name: string;
   /** 'R', 'S', 'Z' and so on, proc_pid_stat(5). */
   readonly state: string;
   readonly parentPid: number;
@@ -24,8 +26,10 @@ export function processStat(pid: number): ProcessStat | undefined {
     throw error;
   }
   // The name in parentheses may itself hold spaces and parentheses: fields count from the last one.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const nameEnd = text.lastIndexOf(')');
+  const fields = text.slice(nameEnd + 2).split(' ');
   return {
+    name: text.slice(text.indexOf('(') + 1, nameEnd),
     state: fields[0] ?? '',
     parentPid: Number(fields[1]),
     startTime: BigInt(fields[19] ?? '0'),
@@ -49,3 +53,6 @@ export function openProcess(pid: number, startTime: bigint): number | undefined 
   closeSync(pidfd);
   return undefined;
 }
+
+/** The name (comm) that init gives itself and keeps until it executes the tender. */
+export const INIT_NAME = 'runnc-init';

@@ -1,0 +1,38 @@
+import { writeSync } from 'node:fs';
+import { errnoOf } from '../src/errors.ts';
+
+/**
+ * Writes to standard output, at once: the process ends right after its verb. A reader that has gone is no error,
+ * and a pipe that somebody made non-blocking is waited for.
+ */
+export function print(text: string): void {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if (errnoOf(error) === 'EPIPE') return;
+      if (errnoOf(error) !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
+/** Indented, with a newline at the end. */
+export function printJson(value: unknown): void {
+  print(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Columns as wide as their widest cell, as runc's tables. */
+export function printTable(rows: readonly (readonly string[])[]): void {
+  const MIN_WIDTH = 12;
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? MIN_WIDTH, cell.length + 1);
+    });
+  }
+  for (const row of rows) {
+    print(`${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('')}\n`);
+  }
+}

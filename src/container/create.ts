@@ -1,0 +1,287 @@
+/** Makes a container from a bundle, up to the point where its program could be started. */
+import { closeSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { userInfo } from 'node:os';
+import { readAsset } from '../assets.ts';
+import { errorMessage, RunncError } from '../errors.ts';
+import type { Guest } from '../guest/guest.ts';
+import { resolveGuest } from '../guest/resolve.ts';
+import { readHostConfig } from '../host-config.ts';
+import { connectUnix, listenUnix, sealedMemfd } from '../native.ts';
+import { type Bundle, readBundle } from '../oci/bundle.ts';
+import { OCI_VERSION, type State } from '../oci/state.ts';
+import { type CgroupManager, newCgroup } from '../sandbox/cgroups/index.ts';
+import { guestMemoryMib } from '../sandbox/guest-memory.ts';
+import { type InitProcess, launch } from '../sandbox/launch.ts';
+import { planLaunch } from '../sandbox/plan.ts';
+import { processStat } from '../sandbox/process.ts';
+import { claimUid } from '../sandbox/sandbox-uid.ts';
+import { tenderCommand } from '../sandbox/tender-command.ts';
+import { destroy } from './destroy.ts';
+import type { ContainerRecord } from './record.ts';
+import { ociState } from './status.ts';
+import { type LockedContainer, Store } from './store.ts';
+
+export interface CreateOptions {
+  readonly id: string;
+  /** Folder with config.json, absolute or relative to the working directory. */
+  readonly bundle: string;
+  /** Where containers are kept; default: /run/runnc, for other users than root $XDG_RUNTIME_DIR/runnc. */
+  readonly root?: string;
+  /** linux.cgroupsPath is "slice:prefix:name" and systemd makes the cgroups. */
+  readonly systemdCgroup?: boolean;
+  /** Do without the cgroups that the user may not have. Default: for every user but root. */
+  readonly rootless?: boolean;
+  /** Gets the pid, decimal, without a newline. */
+  readonly pidFile?: string;
+  /**
+   * A UNIX socket that gets the master of the terminal: its path, or a function that gives a descriptor connected to
+   * it and is called only if config.json asks for a terminal.
+   */
+  readonly consoleSocket?: string | (() => number);
+  readonly noPivot?: boolean;
+  readonly noNewKeyring?: boolean;
+  /** The container's standard input, output and error; default: 0, 1, 2. The caller keeps its own. */
+  readonly stdio?: readonly [number, number, number];
+  /** Told of what was left out or went wrong without stopping anything, one line each. */
+  readonly onWarning?: (message: string) => void;
+}
+
+export interface Created {
+  readonly record: ContainerRecord;
+  /** Of the container's process, which is this process's child. The caller closes it. */
+  readonly pidfd: number;
+}
+
+/** The socket in the container's folder on which init waits for start. */
+export const START_SOCKET = 'start.sock';
+
+/** Only to name a folder for openat2(2); node:fs does not know it. */
+const O_PATH = 0o10000000;
+
+/** Throws a RunncError; nothing is left behind then. */
+export async function createContainer(options: CreateOptions): Promise<Created> {
+  const bundle = readBundle(options.bundle);
+  checkTerminal(bundle, options);
+  const locked = await new Store(options.root).create(options.id);
+  const opened: number[] = [];
+  try {
+    return await createLocked(bundle, options, locked, opened);
+  } catch (error) {
+    await destroy(locked, options.onWarning).catch((problem: unknown) => {
+      options.onWarning?.(`cleaning up: ${errorMessage(problem)}`);
+    });
+    throw error;
+  } finally {
+    for (const fd of opened) closeSync(fd);
+    locked.unlock();
+  }
+}
+
+async function createLocked(
+  bundle: Bundle,
+  options: CreateOptions,
+  locked: LockedContainer,
+  opened: number[],
+): Promise<Created> {
+  const { spec } = bundle;
+  const keep = (fd: number): number => {
+    opened.push(fd);
+    return fd;
+  };
+  const rootfsFd = keep(openSync(bundle.rootfs, O_PATH));
+  const guest = await resolveGuest(spec, rootfsFd);
+  if (guest.kernel.type === 'descriptor') keep(guest.kernel.fd);
+  checkDevices(guest);
+  const blocks = await attachBlocks(guest, bundle, options, keep);
+  await reportMounts(bundle, options);
+
+  const isRoot = process.geteuid?.() === 0;
+  const cgroup = await newCgroup({
+    id: options.id,
+    ...(spec.linux?.cgroupsPath === undefined ? {} : { cgroupsPath: spec.linux.cgroupsPath }),
+    systemd: options.systemdCgroup ?? false,
+    rootless: options.rootless ?? !isRoot,
+  });
+  const tenderFd = keep(sealedMemfd('tender', readAsset('tender-spt'), 'executable'));
+  const kernelFd =
+    guest.kernel.type === 'descriptor'
+      ? guest.kernel.fd
+      : keep(sealedMemfd('kernel', readAsset(guest.kernel.name), 'data'));
+  const sandboxUid = isRoot ? await claimUid(readHostConfig().uidRange, locked.folder) : undefined;
+  const plan = planLaunch({
+    spec,
+    guest,
+    tender: tenderCommand({ guest, kernelFd, memoryMib: guestMemoryMib(spec), blocks }),
+    tenderFd,
+    rootfsFd,
+    stdio: options.stdio ?? [0, 1, 2],
+    startSocketFd: keep(listenUnix(locked.fd, START_SOCKET)),
+    ...(spec.process.terminal === true ? { consoleSocketFd: consoleSocket(options, keep) } : {}),
+    ...(sandboxUid === undefined ? {} : { sandboxUid }),
+    noPivot: options.noPivot ?? false,
+    newKeyring: options.noNewKeyring !== true,
+  });
+  for (const { fd } of plan.namespaces) if (fd !== undefined) keep(fd);
+
+  let record: ContainerRecord | undefined;
+  const init = await launch(plan, async (init) => {
+    record = {
+      ...newRecord(bundle, options.id, init, cgroup),
+      ...(sandboxUid === undefined ? {} : { sandboxUid }),
+    };
+    locked.write(record);
+    await cgroup.enter(init.pid, spec.linux?.resources);
+    await runCreateHooks(bundle, ociState(record, 'creating'));
+    return hookStates(record, init);
+  });
+  if (record === undefined) throw new RunncError('INTERNAL', 'launch did not report the namespaces');
+  const complete: ContainerRecord = { ...record, cgroup: cgroup.state, complete: true };
+  try {
+    if (options.pidFile !== undefined) writePidFile(options.pidFile, init.pid);
+    locked.write(complete);
+  } catch (error) {
+    closeSync(init.pidfd);
+    throw error;
+  }
+  return { record: complete, pidfd: init.pidfd };
+}
+
+function checkTerminal({ spec }: Bundle, { consoleSocket }: CreateOptions): void {
+  const terminal = spec.process.terminal === true;
+  if (terminal && consoleSocket === undefined) {
+    throw new RunncError(
+      'INVALID',
+      'config.json: process.terminal: needs --console-socket to hand the terminal over',
+    );
+  }
+  if (!terminal && typeof consoleSocket === 'string') {
+    throw new RunncError(
+      'INVALID',
+      '--console-socket: config.json does not ask for a terminal (process.terminal)',
+    );
+  }
+}
+
+function checkDevices({ manifest }: Guest): void {
+  const net = manifest.devices.find(({ type }) => type === 'NET_BASIC');
+  if (net !== undefined) {
+    throw new RunncError(
+      'UNSUPPORTED',
+      `the guest needs the network device ${net.name}: networks are not supported yet`,
+    );
+  }
+}
+
+type Block = Parameters<typeof tenderCommand>[0]['blocks'][number];
+
+/** What the manifest's block devices are: files named by annotation, and the rootfs as an image. */
+async function attachBlocks(
+  guest: Guest,
+  bundle: Bundle,
+  { onWarning }: CreateOptions,
+  keep: (fd: number) => number,
+): Promise<readonly Block[]> {
+  const { annotations } = bundle.spec;
+  const declares = guest.manifest.devices.some(({ type }) => type === 'BLOCK_BASIC');
+  if (!declares && !Object.keys(annotations ?? {}).some((key) => key.startsWith('io.runnc.block.')))
+    return [];
+  const { matchBlockDevices, openBlockDevices, parseBlockAnnotations } = await import('../rootfs/block.ts');
+  const { rootfsDevice, files } = matchBlockDevices(
+    guest.manifest,
+    parseBlockAnnotations(annotations, bundle.path),
+  );
+  const blocks: Block[] = openBlockDevices(files);
+  for (const { fd } of blocks) keep(fd);
+  if (rootfsDevice !== undefined) {
+    const { openRootfsImage } = await import('../rootfs/open.ts');
+    const { uidMappings, gidMappings } = bundle.spec.linux ?? {};
+    const image = await openRootfsImage({
+      rootfs: bundle.rootfs,
+      format: 'iso9660',
+      ...(annotations === undefined ? {} : { annotations }),
+      ...(uidMappings === undefined ? {} : { uidMappings }),
+      ...(gidMappings === undefined ? {} : { gidMappings }),
+      ...(onWarning === undefined ? {} : { onWarning }),
+    });
+    blocks.push({ name: rootfsDevice, fd: keep(image.fd), readonly: true });
+  }
+  return blocks;
+}
+
+/** Says what of config.json's mounts the guest will not see; refuses what no guest can have. */
+async function reportMounts({ path, spec }: Bundle, { onWarning }: CreateOptions): Promise<void> {
+  const mounts = spec.mounts ?? [];
+  if (mounts.length === 0) return;
+  const { splitMounts, unusedBySolo5 } = await import('../rootfs/mounts.ts');
+  for (const line of unusedBySolo5(splitMounts(mounts, { bundle: path }))) onWarning?.(line);
+}
+
+function consoleSocket({ consoleSocket }: CreateOptions, keep: (fd: number) => number): number {
+  if (typeof consoleSocket === 'function') return consoleSocket();
+  const path = resolve(consoleSocket ?? '');
+  try {
+    const folder = keep(openSync(dirname(path), O_PATH));
+    return keep(connectUnix(folder, basename(path)));
+  } catch (error) {
+    throw new RunncError('INVALID', `--console-socket: cannot connect to ${path}: ${errorMessage(error)}`);
+  }
+}
+
+function newRecord(
+  { spec, path, rootfs }: Bundle,
+  id: string,
+  init: InitProcess,
+  cgroup: CgroupManager,
+): ContainerRecord {
+  const stat = processStat(init.pid);
+  if (stat === undefined) throw new RunncError('HOST', "the container's process died while it was created");
+  return {
+    version: 1,
+    ociVersion: OCI_VERSION,
+    id,
+    bundle: path,
+    rootfs,
+    created: new Date().toISOString(),
+    owner: process.geteuid?.() === 0 ? 'root' : userInfo().username,
+    ...(spec.annotations === undefined ? {} : { annotations: spec.annotations }),
+    complete: false,
+    pid: init.pid,
+    startTime: stat.startTime.toString(),
+    cgroup: cgroup.state,
+    hooks: { poststart: spec.hooks?.poststart ?? [], poststop: spec.hooks?.poststop ?? [] },
+  };
+}
+
+async function runCreateHooks({ spec: { hooks } }: Bundle, state: State): Promise<void> {
+  for (const kind of ['prestart', 'createRuntime'] as const) {
+    const list = hooks?.[kind] ?? [];
+    if (list.length > 0) await (await import('../oci/hooks.ts')).runHooks(kind, list, state);
+  }
+}
+
+/** For the hooks that init runs, which see the process by its number inside. */
+function hookStates(
+  record: ContainerRecord,
+  { containerPid }: InitProcess,
+): { createContainer: string; startContainer: string } {
+  const state = (status: 'creating' | 'created'): string =>
+    JSON.stringify({ ...ociState(record, status), pid: containerPid });
+  return { createContainer: state('creating'), startContainer: state('created') };
+}
+
+/** Callers read the file as soon as it is there: it appears with its content. */
+function writePidFile(path: string, pid: number): void {
+  const temporary = join(dirname(path), `.${basename(path)}.new`);
+  try {
+    writeFileSync(temporary, String(pid), { mode: 0o644 });
+    renameSync(temporary, path);
+  } catch (error) {
+    try {
+      unlinkSync(temporary);
+    } catch {
+      // It was never made.
+    }
+    throw new RunncError('HOST', `--pid-file: cannot write ${path}: ${errorMessage(error)}`);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Ends and removes a container in whatever state it is, also one whose creation was cut short at any point.
+ * What can be left of it: its process (and, should a guest ever have more, everything in its cgroups), cgroups, a
+ * claimed uid, its folder. Mounts and interfaces live in namespaces that end with the process.
+ */
+import { closeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { errnoOf, errorMessage, RunncError } from '../errors.ts';
+import { pidfdSendSignal, waitReadable } from '../native.ts';
+import { openCgroup } from '../sandbox/cgroups/index.ts';
+import { openProcess } from '../sandbox/process.ts';
+import { releaseAllUids, releaseUid } from '../sandbox/sandbox-uid.ts';
+import type { ContainerRecord } from './record.ts';
+import { ociState } from './status.ts';
+import type { LockedContainer } from './store.ts';
+
+/** A killed process can be long in leaving when it waits for a disk; then it is for the user to decide. */
+const EXIT_TIMEOUT_MS = 10_000;
+
+const SIGKILL = 9;
+
+/** The lock must be held. Warnings are failures of poststop hooks. */
+export async function destroy(
+  locked: LockedContainer,
+  onWarning: ((message: string) => void) | undefined,
+): Promise<void> {
+  const record = locked.read();
+  if (record !== undefined) {
+    const cgroup = await openCgroup(record.cgroup);
+    // By its pidfd first: it may have been cut off before it was put into the cgroups.
+    await killProcess(record, () => cgroup.killAll());
+    await cgroup.delete();
+    await runPoststopHooks(record, onWarning);
+  }
+  if (record?.sandboxUid !== undefined) releaseUid(record.sandboxUid, locked.folder);
+  else releaseAllUids(locked.folder);
+  locked.remove();
+}
+
+async function killProcess(record: ContainerRecord, killAll: () => Promise<void>): Promise<void> {
+  const pidfd = openProcess(record.pid, BigInt(record.startTime));
+  if (pidfd === undefined) {
+    await killAll();
+    return;
+  }
+  try {
+    try {
+      pidfdSendSignal(pidfd, SIGKILL);
+    } catch (error) {
+      if (errnoOf(error) !== 'ESRCH') throw error;
+    }
+    // A frozen process dies only once it is thawed, which killAll does.
+    await killAll();
+    const timeout = new AbortController();
+    const exited = await Promise.race([
+      waitReadable(pidfd).then(() => true),
+      delay(EXIT_TIMEOUT_MS, false, { signal: timeout.signal }).catch(() => false),
+    ]);
+    timeout.abort();
+    if (!exited) {
+      throw new RunncError(
+        'HOST',
+        `process ${String(record.pid)} does not end after SIGKILL: try again later`,
+      );
+    }
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+/** Failures only warn (runtime-spec runtime.md, "Lifecycle"). */
+async function runPoststopHooks(
+  record: ContainerRecord,
+  onWarning: ((message: string) => void) | undefined,
+): Promise<void> {
+  const hooks = record.hooks.poststop;
+  if (hooks.length === 0) return;
+  const { runHooks } = await import('../oci/hooks.ts');
+  for (const hook of hooks) {
+    await runHooks('poststop', [hook], ociState(record, 'stopped')).catch((error: unknown) => {
+      onWarning?.(errorMessage(error));
+    });
+  }
+}

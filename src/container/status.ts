@@ -1,0 +1,27 @@
+/** What a container is doing, as the kernel sees it: a record that was not brought up to date cannot be wrong. */
+import type { State, Status } from '../oci/state.ts';
+import { openCgroup } from '../sandbox/cgroups/index.ts';
+import { INIT_NAME, processStat } from '../sandbox/process.ts';
+import type { ContainerRecord } from './record.ts';
+
+export async function statusOf(record: ContainerRecord): Promise<Status> {
+  const stat = processStat(record.pid);
+  if (stat === undefined || stat.startTime.toString() !== record.startTime) return 'stopped';
+  if (stat.state === 'Z' || stat.state === 'X') return 'stopped';
+  if (!record.complete) return 'creating';
+  if ((await openCgroup(record.cgroup)).freezerState() !== 'thawed') return 'paused';
+  // The tender takes its own name when init executes it.
+  return stat.name === INIT_NAME ? 'created' : 'running';
+}
+
+/** The state as hooks and callers get it. */
+export function ociState(record: ContainerRecord, status: Status): State {
+  return {
+    ociVersion: record.ociVersion,
+    id: record.id,
+    status,
+    pid: status === 'stopped' ? 0 : record.pid,
+    bundle: record.bundle,
+    ...(record.annotations === undefined ? {} : { annotations: record.annotations }),
+  };
+}

@@ -1,0 +1,131 @@
+/** Finds process.args[0] in the rootfs and says which kind of guest runs it. */
+import { closeSync, constants, fstatSync } from 'node:fs';
+import { errnoOf, RunncError } from '../errors.ts';
+import { openInRoot } from '../native.ts';
+import { shorten } from '../oci/schema.ts';
+import type { RunnableSpec } from '../oci/spec-rules.ts';
+import type { Guest } from './guest.ts';
+import { inspect } from './inspect.ts';
+
+/** An open program of the image. */
+interface Program {
+  readonly fd: number;
+  /** Absolute inside the rootfs. */
+  readonly path: string;
+}
+
+/** execvp(3): what is searched when the image sets no PATH. */
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/**
+ * The guest that runs process.args. Paths and links never leave the rootfs. The caller closes the kernel's
+ * descriptor.
+ *
+ * Throws EXEC_NOT_FOUND and EXEC_DENIED in the words that callers turn into the exit statuses 127 and 126, and
+ * what the guest's own kind has to refuse.
+ */
+export async function resolveGuest(spec: RunnableSpec, rootfsFd: number): Promise<Guest> {
+  const program = findProgram(spec, rootfsFd);
+  try {
+    return await guestOf(program, spec);
+  } catch (error) {
+    closeSync(program.fd);
+    throw error;
+  }
+}
+
+async function guestOf({ fd, path }: Program, spec: RunnableSpec): Promise<Guest> {
+  const inspection = inspect(fd, path);
+  const args = spec.process.args.slice(1);
+  const annotations = spec.annotations ?? {};
+  switch (inspection.kind) {
+    case 'solo5': {
+      const { solo5Guest } = await import('./solo5.ts');
+      return solo5Guest({ fd, path, inspection, args, annotations });
+    }
+    case 'linux':
+    case 'script':
+      throw new RunncError(
+        'UNSUPPORTED',
+        `exec: ${shorten(path)}: Linux programs are not supported yet: give process.args[0] a Solo5 unikernel built for spt`,
+      );
+    case 'foreign':
+      throw new RunncError('EXEC_DENIED', `exec: ${shorten(path)}: exec format error: ${inspection.what}`);
+    case 'not-elf':
+      throw new RunncError(
+        'EXEC_DENIED',
+        `exec: ${shorten(path)}: exec format error: neither an ELF file nor a "#!" script`,
+      );
+  }
+}
+
+function findProgram({ process }: RunnableSpec, rootfsFd: number): Program {
+  const name = process.args[0] ?? '';
+  if (name.includes('/')) {
+    return openProgram(rootfsFd, name.startsWith('/') ? name : `${process.cwd}/${name}`, name);
+  }
+  let denied: unknown;
+  for (const folder of searchPath(process.env ?? [])) {
+    try {
+      return openProgram(
+        rootfsFd,
+        `${folder.startsWith('/') ? folder : `${process.cwd}/${folder}`}/${name}`,
+        name,
+      );
+    } catch (error) {
+      // As execvp(3): a program that may not be executed is remembered, the search goes on.
+      if (!(error instanceof RunncError) || error.code !== 'EXEC_NOT_FOUND') denied ??= error;
+    }
+  }
+  if (denied !== undefined) throw denied;
+  throw new RunncError('EXEC_NOT_FOUND', `exec: ${shorten(name)}: executable file not found in $PATH`);
+}
+
+function searchPath(env: readonly string[]): readonly string[] {
+  // The last one counts, as it does for the program.
+  const entry = env.findLast((variable) => variable.startsWith('PATH='));
+  return (entry?.slice('PATH='.length) ?? DEFAULT_PATH).split(':');
+}
+
+/** `name` is how config.json has it. */
+function openProgram(rootfsFd: number, path: string, name: string): Program {
+  const exec = `exec: ${shorten(name)}`;
+  let fd: number;
+  try {
+    // Non-blocking: opening a fifo must not wait for its other end.
+    fd = openInRoot(rootfsFd, path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch (error) {
+    throw notOpened(error, exec, name);
+  }
+  const stat = fstatSync(fd);
+  if (stat.isFile() && (stat.mode & 0o111) !== 0) return { fd, path };
+  closeSync(fd);
+  if (stat.isDirectory()) throw new RunncError('EXEC_DENIED', `${exec}: is a directory: permission denied`);
+  throw new RunncError(
+    'EXEC_DENIED',
+    stat.isFile()
+      ? `${exec}: permission denied: the file is not executable (chmod +x)`
+      : `${exec}: permission denied: it is not a regular file`,
+  );
+}
+
+function notOpened(error: unknown, exec: string, name: string): RunncError {
+  const errno = errnoOf(error);
+  switch (errno) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return new RunncError('EXEC_NOT_FOUND', `${exec}: stat ${shorten(name)}: no such file or directory`);
+    case 'ELOOP':
+      return new RunncError('EXEC_NOT_FOUND', `${exec}: too many links: no such file or directory`);
+    case 'ENAMETOOLONG':
+      return new RunncError('EXEC_NOT_FOUND', `${exec}: the name is too long: no such file or directory`);
+    case 'EACCES':
+    case 'ENXIO':
+    case 'EPERM':
+      return new RunncError('EXEC_DENIED', `${exec}: permission denied`);
+    default:
+      return new RunncError('HOST', `${exec}: cannot be opened (${errno ?? String(error)})`, {
+        cause: error,
+      });
+  }
+}

@@ -1,0 +1,34 @@
+/** How much memory a guest gets. */
+import { RunncError } from '../errors.ts';
+import type { Spec } from '../oci/spec.ts';
+
+const MIB = 2 ** 20;
+
+/** solo5-spt's own default. */
+const DEFAULT_MIB = 512;
+
+/** The tender takes no more (and no guest can use less than its kernel's 1 MiB of start address and a stack). */
+const MAX_MIB = 64 * 1024;
+const MIN_MIB = 2;
+
+/**
+ * What the sandbox itself needs under the same limit: the tender's pages, kernel stack and descriptors, and 8 bytes of
+ * page table for each 4 KiB. Without this margin a guest that uses all its memory would meet the host's OOM killer
+ * instead of its own end of memory.
+ */
+const FIXED_OVERHEAD_BYTES = 2 * MIB;
+const PAGE_TABLE_RATIO = 512;
+
+/** Whole MiB for the tender's --mem, from linux.resources.memory.limit. Throws INVALID if the limit is too small. */
+export function guestMemoryMib(spec: Spec): number {
+  const limit = spec.linux?.resources?.memory?.limit ?? 0;
+  if (limit <= 0) return DEFAULT_MIB;
+  const mib = Math.floor((limit - FIXED_OVERHEAD_BYTES - limit / PAGE_TABLE_RATIO) / MIB);
+  if (mib < MIN_MIB) {
+    throw new RunncError(
+      'INVALID',
+      `config.json: linux.resources.memory.limit: ${String(limit)} bytes are too few: at least ${String((MIN_MIB + 3) * MIB)} are needed`,
+    );
+  }
+  return Math.min(mib, MAX_MIB);
+}

@@ -1,0 +1,24 @@
+/** The tender's command line (tender/spt), with descriptors instead of paths: it runs where there are no files. */
+import type { Guest } from '../guest/guest.ts';
+import type { TenderCommand } from './plan.ts';
+
+/** Element i of a plan's descriptors is this number plus i in the tender. */
+const FIRST_DESCRIPTOR = 3;
+
+export interface TenderInput {
+  readonly guest: Guest;
+  /** Open on the kernel ELF. */
+  readonly kernelFd: number;
+  readonly memoryMib: number;
+  readonly blocks: readonly { readonly name: string; readonly fd: number; readonly readonly: boolean }[];
+}
+
+export function tenderCommand({ guest, kernelFd, memoryMib, blocks }: TenderInput): TenderCommand {
+  const descriptors: number[] = [];
+  const pass = (fd: number): string => `@${String(FIRST_DESCRIPTOR + descriptors.push(fd) - 1)}`;
+  const argv = ['runnc', `--mem=${String(memoryMib)}`];
+  for (const { name, fd, readonly } of blocks)
+    argv.push(`--block:${name}=${pass(fd)}${readonly ? ',ro' : ''}`);
+  if (guest.allowedExtras.length > 0) argv.push(`--allow-extras=${guest.allowedExtras.join(',')}`);
+  return { argv: [...argv, '--', pass(kernelFd), ...guest.args], descriptors };
+}
