@@ -70,16 +70,16 @@ const createOptions = {
     type: 'string',
     value: 'SOCKET',
     complete: 'file',
-    help: 'UNIX socket that receives the master of the container's terminal',
+    help: "UNIX socket that receives the master of the container's terminal",
   },
   'pid-file': {
     type: 'string',
     value: 'FILE',
     complete: 'file',
-    help: 'write the pid of the container's process to FILE',
+    help: "write the pid of the container's process to FILE",
   },
   'no-pivot': { type: 'boolean', help: 'do not use pivot_root(2), for hosts that run from an initramfs' },
-  'no-new-keyring': { type: 'boolean', help: 'keep the caller's session keyring' },
+  "no-new-keyring': { type: 'boolean', help: 'keep the caller's session keyring" },
   'preserve-fds': {
     type: 'string',
     value: 'N',
@@ -198,7 +198,7 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
   update: {
     summary: 'Change the resource limits of a container',
     details:
-      'The size of guest memory is fixed at create: a memory limit below it makes the host's OOM killer end a guest that uses all it has.',
+      "The size of guest memory is fixed at create: a memory limit below it makes the host's OOM killer end a guest that uses all it has.",
     operands: ID,
     minOperands: 1,
     maxOperands: 1,
