@@ -79,7 +79,7 @@ const createOptions = {
     help: "write the pid of the container's process to FILE",
   },
   'no-pivot': { type: 'boolean', help: 'do not use pivot_root(2), for hosts that run from an initramfs' },
-  "no-new-keyring': { type: 'boolean', help: 'keep the caller's session keyring" },
+  'no-new-keyring': { type: 'boolean', help: "keep the caller's session keyring" },
   'preserve-fds': {
     type: 'string',
     value: 'N',
