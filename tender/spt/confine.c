@@ -42,6 +42,8 @@ static void close_others(const struct tender *tender)
         kept[count++] = tender->boot.timerfd;
     qsort(kept, count, sizeof kept[0], by_number);
     for (size_t i = 0; i < count; i++) {
+        if (i > 0 && kept[i] == kept[i - 1])
+            fail("descriptor %d is given for two devices", kept[i]);
         close_between(next, (unsigned)kept[i] - 1);
         next = (unsigned)kept[i] + 1;
     }

@@ -88,6 +88,8 @@ static bool core_option(struct tender *tender, const char *option)
         tender->dump_filter = true;
     else if (strcmp(option, "--trace") == 0)
         tender->trace = true;
+    else if ((value = option_value(option, "--allow-extras")) != NULL)
+        extras_allow(tender, value);
     else
         return false;
     return true;
@@ -127,6 +129,7 @@ static void open_kernel(struct tender *tender)
     if (size == 0)
         fail("%s: no Solo5 manifest note", tender->kernel_path);
     manifest_check(&tender->manifest, size, tender->kernel_path);
+    extras_read(tender);
 }
 
 static void check_devices(const struct tender *tender)
@@ -134,18 +137,18 @@ static void check_devices(const struct tender *tender)
     for (unsigned i = 1; i < tender->manifest.m.entries; i++) {
         const struct solo5_mft_entry *entry = &tender->manifest.m.e[i];
 
-        if (tender->devices[i].fd < 0)
+        if (tender->devices[i].source == NULL)
             fail("%s: device '%s' of type %s is declared but not attached; give --%s:%s=...",
                  tender->kernel_path, entry->name, manifest_type_name(entry->type),
                  entry->type == SOLO5_MFT_NET_BASIC ? "net" : "block", entry->name);
-        for (unsigned j = 1; j < i; j++)
-            if (tender->devices[j].fd == tender->devices[i].fd)
-                fail("descriptor %d is given for both '%s' and '%s'", tender->devices[i].fd,
-                     tender->manifest.m.e[j].name, entry->name);
-        if (tender->devices[i].fd == tender->kernel.fd)
-            fail("descriptor %d is given for both KERNEL and '%s'", tender->kernel.fd,
-                 entry->name);
     }
+}
+
+static void setup_modules(struct tender *tender)
+{
+    for (const struct module *const *m = modules; *m != NULL; m++)
+        if ((*m)->setup != NULL && ((*m)->extra == 0 || is_granted(tender, (*m)->extra)))
+            (*m)->setup(tender);
 }
 
 /* So that no file we open becomes the guest's console. */
@@ -171,9 +174,6 @@ int main(int argc, char **argv)
     static struct tender tender = {
         .mem_size = GUEST_MEMORY_DEFAULT,
         .boot = {.epollfd = -1, .timerfd = -1},
-        .config.fd = -1,
-        .rootfs.fd = -1,
-        .segments.fd = -1,
     };
     int kernel_index;
 
@@ -191,13 +191,14 @@ int main(int argc, char **argv)
     open_kernel(&tender);
     parse_options(&tender, argv, kernel_index);
     check_devices(&tender);
+    extras_grant(&tender);
+    if (tender.trace)
+        trace_fork();
 
     memory_map(&tender);
     elf_place(&tender.kernel, GUEST_KERNEL_BASE, tender.mem_size);
     elf_load(&tender.kernel);
-    memory_protect_heap(&tender);
-    for (const struct module *const *m = modules; *m != NULL; m++)
-        (*m)->setup(&tender);
+    setup_modules(&tender);
     if (tender.dump_filter) {
         filter_print(&tender.filter, stdout);
         return fflush(stdout) == 0 ? 0 : 1;

@@ -38,34 +38,32 @@ void memory_map(struct tender *tender)
     tender->boot.madvise_max = ABOVE_GAP;
 }
 
-void memory_protect_heap(const struct tender *tender)
+void memory_make_heap_executable(const struct tender *tender)
 {
-    if (!tender->exec_heap || tender->kernel.end == tender->mem_size)
+    if (tender->kernel.end == tender->mem_size)
         return;
     if (mprotect((void *)(uintptr_t)tender->kernel.end, tender->mem_size - tender->kernel.end,
                  PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
         fail_errno("cannot make guest memory executable");
 }
 
-uint64_t map_file(struct tender *tender, const struct mapped_file *file, int prot, int flags,
-                  uint64_t address, const char *what, uint64_t *size)
+uint64_t map_file(struct tender *tender, int fd, uint64_t size, int prot, int flags,
+                  uint64_t address, const char *what)
 {
-    const uint64_t bytes = file_size(file->fd, file->source, what);
     const uint64_t at = address != 0 ? address : tender->above;
     /* Inside guest memory the file takes the place of what is there. */
     const int place = address != 0 ? MAP_FIXED : MAP_FIXED_NOREPLACE;
     void *got;
 
-    if (bytes > GUEST_MEMORY_MAX_EXTRAS)
-        fail("%s: %s is larger than 1 TiB", what, file->source);
-    got = mmap((void *)(uintptr_t)at, bytes, prot, flags | place, file->fd, 0);
+    if (size > GUEST_MEMORY_MAX_EXTRAS)
+        fail("%s: larger than 1 TiB", what);
+    got = mmap((void *)(uintptr_t)at, size, prot, flags | place, fd, 0);
     if (got == MAP_FAILED)
-        fail_errno("%s: cannot map %s at %#llx", what, file->source, (unsigned long long)at);
+        fail_errno("%s: cannot map it at %#llx", what, (unsigned long long)at);
     if ((uintptr_t)got != at)
         fail("%s: the address %#llx is taken", what, (unsigned long long)at);
     if (address == 0)
         /* At least one unmapped page behind each, so that overruns fault. */
-        tender->above = (at + bytes + ELF_PAGE_SIZE + ABOVE_ALIGN - 1) & ~(ABOVE_ALIGN - 1);
-    *size = bytes;
+        tender->above = (at + size + 2 * ELF_PAGE_SIZE + ABOVE_ALIGN - 1) & ~(ABOVE_ALIGN - 1);
     return at;
 }

@@ -13,39 +13,26 @@
 #define SECTOR_DEFAULT 512u
 #define SECTOR_MAX 32768u /* the largest power of two in the manifest's 16 bits */
 
-/* Opens for writing if the file lets us, for reading otherwise. */
-static void attach(struct tender *tender, unsigned index, const char *value)
+static void describe(char what[static SOLO5_MFT_NAME_SIZE + 16], const char *name)
 {
-    const struct solo5_mft_entry *entry = &tender->manifest.m.e[index];
+    snprintf(what, SOLO5_MFT_NAME_SIZE + 16, "block device '%s'", name);
+}
+
+static void take_source(struct tender *tender, unsigned index, const char *value)
+{
     struct device *device = &tender->devices[index];
     char *source = strdup(value);
     const size_t length = source == NULL ? 0 : strlen(source);
-    char what[SOLO5_MFT_NAME_SIZE + 16];
 
-    snprintf(what, sizeof what, "block device '%s'", entry->name);
     if (source == NULL)
-        fail("%s: out of memory", what);
+        fail_errno("--block");
     if (device->source != NULL)
-        fail("%s: attached twice", what);
+        fail("block device '%s' is attached twice", tender->manifest.m.e[index].name);
     if (length > 3 && strcmp(source + length - 3, ",ro") == 0) {
         source[length - 3] = '\0';
         device->readonly = true;
     }
     device->source = source;
-    device->fd = open_source_try(source, device->readonly ? O_RDONLY : O_RDWR, what);
-    if (device->fd < 0 && !device->readonly &&
-        (errno == EACCES || errno == EPERM || errno == EROFS)) {
-        device->readonly = true;
-        device->fd = open_source_try(source, O_RDONLY, what);
-    }
-    if (device->fd < 0)
-        fail_errno("%s: cannot open %s", what, source);
-
-    const int mode = fcntl(device->fd, F_GETFL) & (O_ACCMODE | O_PATH);
-    if (mode != O_RDONLY && mode != O_RDWR)
-        fail("%s: descriptor %s is not open for reading", what, source);
-    if (mode == O_RDONLY)
-        device->readonly = true;
 }
 
 static void set_sector_size(struct tender *tender, unsigned index, const char *value)
@@ -70,7 +57,7 @@ static bool option(struct tender *tender, const char *option)
 
     if (strncmp(option, BLOCK, sizeof BLOCK - 1) == 0) {
         index = manifest_option(&tender->manifest, option, BLOCK, SOLO5_MFT_BLOCK_BASIC, &value);
-        attach(tender, index, value);
+        take_source(tender, index, value);
         return true;
     }
     if (strncmp(option, SECTOR, sizeof SECTOR - 1) == 0) {
@@ -81,14 +68,35 @@ static bool option(struct tender *tender, const char *option)
     return false;
 }
 
+/* Opens for writing if the file lets us, for reading otherwise. */
+static void attach(struct device *device, const char *what)
+{
+    int mode;
+
+    device->fd = open_source_try(device->source, device->readonly ? O_RDONLY : O_RDWR, what);
+    if (device->fd < 0 && !device->readonly &&
+        (errno == EACCES || errno == EPERM || errno == EROFS)) {
+        device->readonly = true;
+        device->fd = open_source_try(device->source, O_RDONLY, what);
+    }
+    if (device->fd < 0)
+        fail_errno("%s: cannot open %s", what, device->source);
+    mode = fcntl(device->fd, F_GETFL) & (O_ACCMODE | O_PATH);
+    if (mode != O_RDONLY && mode != O_RDWR)
+        fail("%s: %s is not open for reading", what, device->source);
+    if (mode == O_RDONLY)
+        device->readonly = true;
+}
+
 static void setup_device(struct tender *tender, struct solo5_mft_entry *entry,
-                         const struct device *device)
+                         struct device *device)
 {
     const uint32_t sector = device->block_size != 0 ? device->block_size : SECTOR_DEFAULT;
     char what[SOLO5_MFT_NAME_SIZE + 16];
     uint64_t capacity;
 
-    snprintf(what, sizeof what, "block device '%s'", entry->name);
+    describe(what, entry->name);
+    attach(device, what);
     capacity = file_size(device->fd, device->source, what);
     if (capacity % sector != 0)
         fail("%s: the %llu bytes of %s are not a multiple of the sector size %u; pad it or give "

@@ -8,6 +8,7 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
+#include <linux/virtio_net.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,54 +52,13 @@ static void forbid_long_frames(int control, const char *iface)
     }
 }
 
-/* A tap that exists and is up; /dev/net/tun would create one of any other name. */
-static int attach_interface(const char *iface, const char *what)
-{
-    struct ifreq request;
-    int control, fd;
-
-    if (iface[0] == '\0' || strlen(iface) >= IFNAMSIZ)
-        fail("%s: '%s' is not the name of an interface (1 to %d bytes)", what, iface,
-             IFNAMSIZ - 1);
-    control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (control < 0)
-        fail_errno("%s: cannot open a socket", what);
-    name_request(&request, iface);
-    if (ioctl(control, SIOCGIFFLAGS, &request) < 0)
-        fail_errno("%s: interface %s", what, iface);
-    if (!(request.ifr_flags & IFF_UP))
-        fail("%s: interface %s is down; set it up first", what, iface);
-
-    fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        fail_errno("%s: cannot open /dev/net/tun", what);
-    name_request(&request, iface);
-    request.ifr_flags = IFF_TAP | IFF_NO_PI;
-    if (ioctl(fd, TUNSETIFF, &request) < 0)
-        fail_errno("%s: cannot attach to %s; it must be a tap that nobody else holds", what, iface);
-    if (strcmp(request.ifr_name, iface) != 0)
-        fail("%s: there is no interface %s", what, iface);
-    forbid_long_frames(control, iface);
-    close(control);
-    return fd;
-}
-
-static void attach(struct tender *tender, unsigned index, const char *value)
+static void take_source(struct tender *tender, unsigned index, const char *value)
 {
     struct device *device = &tender->devices[index];
-    char what[SOLO5_MFT_NAME_SIZE + 16];
-    int flags;
 
-    describe(what, tender->manifest.m.e[index].name);
     if (device->source != NULL)
-        fail("%s: attached twice", what);
+        fail("net device '%s' is attached twice", tender->manifest.m.e[index].name);
     device->source = value;
-    device->fd = value[0] == '@' ? open_source(value, 0, what) : attach_interface(value, what);
-    flags = fcntl(device->fd, F_GETFL);
-    if ((flags & O_ACCMODE) != O_RDWR || (flags & O_PATH))
-        fail("%s: descriptor %s is not open for reading and writing", what, value);
-    if (fcntl(device->fd, F_SETFL, flags | O_NONBLOCK) < 0)
-        fail_errno("%s: cannot make %s non-blocking", what, value);
 }
 
 static void set_mac(struct tender *tender, unsigned index, const char *value)
@@ -140,7 +100,7 @@ static bool option(struct tender *tender, const char *option)
         const char *prefix;
         void (*take)(struct tender *tender, unsigned index, const char *value);
     } OPTIONS[] = {
-        {"--net:", attach},
+        {"--net:", take_source},
         {"--net-mac:", set_mac},
         {"--net-mtu:", set_mtu},
     };
@@ -159,25 +119,89 @@ static bool option(struct tender *tender, const char *option)
     return false;
 }
 
-/* The MTU of a tap. A descriptor may also be a packet socket pair, which has none of its own. */
-static uint32_t find_mtu(int fd, const char *source, const char *name, const char *what)
+/* A tap that exists and is up; /dev/net/tun would create one of any other name. */
+static int attach_interface(const struct tender *tender, const char *iface, const char *what)
 {
     struct ifreq request;
-    struct stat status;
-    int control;
+    int control, fd;
 
-    memset(&request, 0, sizeof request);
-    if (ioctl(fd, TUNGETIFF, &request) < 0) {
+    if (iface[0] == '\0' || strlen(iface) >= IFNAMSIZ)
+        fail("%s: '%s' is not the name of an interface (1 to %d bytes)", what, iface,
+             IFNAMSIZ - 1);
+    control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (control < 0)
+        fail_errno("%s: cannot open a socket", what);
+    name_request(&request, iface);
+    if (ioctl(control, SIOCGIFFLAGS, &request) < 0)
+        fail_errno("%s: interface %s", what, iface);
+    if (!(request.ifr_flags & IFF_UP))
+        fail("%s: interface %s is down; set it up first", what, iface);
+
+    fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        fail_errno("%s: cannot open /dev/net/tun", what);
+    name_request(&request, iface);
+    request.ifr_flags = IFF_TAP | IFF_NO_PI;
+    if (is_granted(tender, RUNNC_EXTRA_VNET))
+        request.ifr_flags |= IFF_VNET_HDR;
+    if (ioctl(fd, TUNSETIFF, &request) < 0)
+        fail_errno("%s: cannot attach to %s; it must be a tap that nobody else holds", what, iface);
+    if (strcmp(request.ifr_name, iface) != 0)
+        fail("%s: there is no interface %s", what, iface);
+    forbid_long_frames(control, iface);
+    close(control);
+    return fd;
+}
+
+static void attach(const struct tender *tender, struct device *device, const char *what)
+{
+    int flags;
+
+    device->fd = device->source[0] == '@' ? open_source(device->source, 0, what)
+                                          : attach_interface(tender, device->source, what);
+    flags = fcntl(device->fd, F_GETFL);
+    if ((flags & O_ACCMODE) != O_RDWR || (flags & O_PATH))
+        fail("%s: %s is not open for reading and writing", what, device->source);
+    if (fcntl(device->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        fail_errno("%s: cannot make %s non-blocking", what, device->source);
+}
+
+/*
+ * Checks that a descriptor carries frames in the form that the guest expects,
+ * and turns on the offloads of one that has virtio-net headers. Returns false
+ * for a packet socket, which is good for testing; true with the interface in
+ * *request for a tap.
+ */
+static bool check_tap(const struct tender *tender, int fd, const char *source, const char *what,
+                      struct ifreq *request)
+{
+    const bool vnet = is_granted(tender, RUNNC_EXTRA_VNET);
+    const int header_size = sizeof(struct virtio_net_hdr);
+    struct stat status;
+
+    memset(request, 0, sizeof *request);
+    if (ioctl(fd, TUNGETIFF, request) < 0) {
         if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
-            return MTU_DEFAULT;
+            return false;
         fail("%s: %s is neither a tap nor a socket", what, source);
     }
-    if ((request.ifr_flags & (IFF_TAP | IFF_NO_PI)) != (IFF_TAP | IFF_NO_PI))
+    if ((request->ifr_flags & (IFF_TAP | IFF_NO_PI)) != (IFF_TAP | IFF_NO_PI))
         fail("%s: %s is not a tap opened with IFF_TAP and IFF_NO_PI", what, source);
-    if (request.ifr_flags & IFF_VNET_HDR)
-        fail("%s: %s has virtio-net headers, which the guest does not expect; open it without "
-             "IFF_VNET_HDR",
-             what, source);
+    if (!!(request->ifr_flags & IFF_VNET_HDR) != vnet)
+        fail("%s: %s was opened with%s IFF_VNET_HDR, but the guest has%s the extra vnet", what,
+             source, vnet ? "out" : "", vnet ? "" : " not");
+    if (vnet && (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0 ||
+                 ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0))
+        fail_errno("%s: cannot turn on the offloads of %s", what, source);
+    return true;
+}
+
+static uint32_t find_mtu(const struct ifreq *tap, const char *source, const char *name,
+                         const char *what)
+{
+    struct ifreq request = *tap;
+    int control;
+
     control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (control < 0 || ioctl(control, SIOCGIFMTU, &request) < 0)
         fail_errno("%s: cannot tell the MTU of %s (is it in another network namespace?); give "
@@ -201,23 +225,27 @@ static void generate_mac(uint8_t mac[static 6])
 static void setup_device(struct tender *tender, unsigned index)
 {
     struct solo5_mft_entry *entry = &tender->manifest.m.e[index];
-    const struct device *device = &tender->devices[index];
-    const scmp_datum_t fd = (scmp_datum_t)device->fd;
+    struct device *device = &tender->devices[index];
     char what[SOLO5_MFT_NAME_SIZE + 16];
+    uint32_t mtu = device->mtu;
+    struct ifreq tap;
 
     describe(what, entry->name);
+    attach(tender, device, what);
+    const bool is_tap = check_tap(tender, device->fd, device->source, what, &tap);
+    if (mtu == 0)
+        mtu = is_tap ? find_mtu(&tap, device->source, entry->name, what) : MTU_DEFAULT;
     if (!device->has_mac)
         generate_mac(entry->u.net_basic.mac);
-    entry->u.net_basic.mtu = (uint16_t)(
-        device->mtu != 0 ? device->mtu
-                         : find_mtu(device->fd, device->source, entry->name, what));
+    entry->u.net_basic.mtu = (uint16_t)mtu;
     entry->b.hostfd = device->fd;
     entry->attached = 1;
 
     if ((errno = watch(tender, device->fd, EPOLLIN, index)) != 0)
         fail_errno("%s: cannot wait for %s", what, device->source);
-    filter_allow(&tender->filter, entry->name, read, SCMP_A0(SCMP_CMP_EQ, fd));
-    filter_allow(&tender->filter, entry->name, write, SCMP_A0(SCMP_CMP_EQ, fd));
+    const struct scmp_arg_cmp fd = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)device->fd);
+    filter_allow(&tender->filter, entry->name, read, fd);
+    filter_allow(&tender->filter, entry->name, write, fd);
 }
 
 static void setup(struct tender *tender)
@@ -234,4 +262,10 @@ const struct module module_net = {
              "  --net-mtu:NAME=N            its MTU in bytes (that of the tap)\n",
     .option = option,
     .setup = setup,
+};
+
+/* An extra of the same devices: what differs is in attach_interface and check_tap. */
+const struct module module_vnet = {
+    .name = "vnet",
+    .extra = RUNNC_EXTRA_VNET,
 };

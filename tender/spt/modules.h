@@ -1,4 +1,4 @@
-/* Each module's one symbol; the files are module_NAME.c. */
+/* Each module's one symbol. */
 #ifndef RUNNC_MODULES_H
 #define RUNNC_MODULES_H
 
@@ -6,7 +6,16 @@ struct module;
 
 extern const struct module module_core;
 extern const struct module module_yield;
+extern const struct module module_x_exec_heap;
 extern const struct module module_net;
+extern const struct module module_vnet;
 extern const struct module module_block;
+extern const struct module module_stdio;
+extern const struct module module_exec_heap;
+extern const struct module module_boot_config;
+extern const struct module module_rootfs_map;
+extern const struct module module_memctl;
+extern const struct module module_sud;
+extern const struct module module_vtimer;
 
 #endif

@@ -72,5 +72,7 @@ void run(struct tender *tender)
                         plan->filter.len * sizeof(struct sock_filter)) /
                        8;
     plan_unmapping(plan);
+    if (tender->trace)
+        trace_ready();
     launch(plan);
 }

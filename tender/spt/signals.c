@@ -82,8 +82,29 @@ static void signals_end_guest(void)
         handle(FAULTS[i], (uintptr_t)SIG_DFL, 0);
 }
 
+/*
+ * A guest with sud gets everything that can be caught in one handler: its
+ * programs' system calls and faults, its timer, and the host's signals. A
+ * broken pipe is an error of the write to it. The terminal's job control stays
+ * the host's.
+ */
+static void signals_to_guest(const struct runnc_extras_note *note)
+{
+    use_signal_stack(note->sigstack, note->sigstack_size);
+    for (int signal = 1; signal <= LAST_SIGNAL; signal++) {
+        if (signal == SIGKILL || signal == SIGSTOP || signal == SIGTTIN || signal == SIGTTOU)
+            continue;
+        if (signal == SIGPIPE)
+            handle(signal, (uintptr_t)SIG_IGN, 0);
+        else
+            handle(signal, note->signal_entry, SA_SIGINFO | SA_ONSTACK | SA_NODEFER);
+    }
+}
+
 void signals_setup(const struct tender *tender)
 {
-    (void)tender;
-    signals_end_guest();
+    if (is_granted(tender, RUNNC_EXTRA_SUD))
+        signals_to_guest(&tender->extras);
+    else
+        signals_end_guest();
 }

@@ -39,7 +39,7 @@
 
 /* A device of the manifest, beside its manifest entry. */
 struct device {
-    int fd; /* -1: not attached */
+    int fd;             /* -1 until set up */
     const char *source; /* as given: path, interface or @FD; NULL: not attached */
     bool readonly;      /* block */
     bool has_mac;       /* net */
@@ -47,11 +47,10 @@ struct device {
     uint32_t block_size; /* block: as given, 0 if not */
 };
 
-/* A file that an extra maps: -1 if there is none. */
+/* A file that an extra maps. */
 struct mapped_file {
-    int fd;
-    const char *source;
-    uint64_t base; /* where the plan wants it, 0: anywhere */
+    const char *source; /* as given: path or @FD; NULL: none */
+    uint64_t base;      /* where the plan wants it, 0: anywhere */
 };
 
 struct tender {
@@ -60,7 +59,7 @@ struct tender {
     char **guest_args; /* NULL-terminated */
     bool dump_filter;
     bool trace;
-    bool exec_heap; /* by option or by extra */
+    bool exec_heap; /* --x-exec-heap */
     uint32_t allowed_extras;
     struct mapped_file config, rootfs, segments;
 
@@ -81,6 +80,9 @@ struct tender {
 
 struct module {
     const char *name;
+    /* The extra that the module is, 0 if it is for every guest. name is then its name in
+     * --allow-extras, and setup is called only if it is granted. */
+    uint32_t extra;
     /* What --help prints: lines indented by two blanks, NULL if it has no options. */
     const char *usage;
     /* Takes an option ("--name" or "--name=value"); false if it is another's. NULL: has none. */
@@ -110,28 +112,34 @@ const char *option_value(const char *option, const char *name);
 int open_source(const char *source, int flags, const char *what);
 int open_source_try(const char *source, int flags, const char *what);
 
-/* Has the guest this descriptor in its epoll set: events with data. Errors are
- * returned as errno, 0 is success. */
+/* Puts a descriptor into the guest's epoll set; edge-triggered for guests with the stdio extra.
+ * Returns 0 or an errno (EPERM: a file, always ready). */
 int watch(struct tender *tender, int fd, uint32_t events, uint64_t data);
 
 /*
- * Maps a file for the guest: at the next address above guest memory, or at
- * address inside guest memory if that is not 0. Returns the address, size in
- * bytes in *size.
+ * Maps an open file for the guest, prot and flags as for mmap: at the next
+ * address above guest memory, or inside guest memory at address if that is not
+ * 0. Returns the address.
  */
-uint64_t map_file(struct tender *tender, const struct mapped_file *file, int prot, int flags,
-                  uint64_t address, const char *what, uint64_t *size);
+uint64_t map_file(struct tender *tender, int fd, uint64_t size, int prot, int flags,
+                  uint64_t address, const char *what);
 
 /* Bytes of a regular file or block device; ends through fail() for anything else. */
 uint64_t file_size(int fd, const char *source, const char *what);
 
 /* memory.c: reserves guest memory, as large as mem_size says. */
 void memory_map(struct tender *tender);
-/* memory.c: makes the heap executable if the guest has that. */
-void memory_protect_heap(const struct tender *tender);
+/* memory.c: makes guest memory beyond the kernel image executable. */
+void memory_make_heap_executable(const struct tender *tender);
 
-/* extras.c: reads the note and decides what is granted. */
+/* extras.c: reads and checks the note, if there is one. */
 void extras_read(struct tender *tender);
+/* extras.c: takes --allow-extras=LIST. */
+void extras_allow(struct tender *tender, const char *list);
+/* extras.c: decides what is granted, after all options. */
+void extras_grant(struct tender *tender);
+/* extras.c: the name of one extra. */
+const char *extra_name(uint32_t extra);
 
 /* boot.c: writes boot info, manifest and command line into guest memory. */
 void boot_info_write(struct tender *tender);
@@ -143,9 +151,11 @@ void confine(struct tender *tender, char **argv);
 void signals_block_all(void);
 void signals_setup(const struct tender *tender);
 
-/* trace.c: forks; the child returns to be the guest, the parent prints its calls and ends as it
- * ends. */
-void trace_fork(const struct tender *tender);
+/* trace.c: forks. The child returns to become the guest; the parent prints the guest's calls and
+ * ends as it ends. */
+void trace_fork(void);
+/* trace.c: in the child, right before the launch. */
+void trace_ready(void);
 
 /* run.c: installs the filter and jumps. */
 _Noreturn void run(struct tender *tender);

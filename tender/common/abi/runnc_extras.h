@@ -93,9 +93,16 @@ struct runnc_boot_info {
     uint32_t hwcap;   /* AT_HWCAP and AT_HWCAP2 of the host */
     uint32_t hwcap2;
     uint32_t minsigstksz; /* AT_MINSIGSTKSZ of the host, bytes */
-    uint32_t stdio_tty;   /* bit n: descriptor n (0, 1, 2) is a terminal */
+    uint32_t stdio_tty;   /* stdio; bit n: descriptor n (0, 1, 2) is a terminal */
     uint64_t madvise_max; /* memctl: longest range of one call, bytes */
     int64_t epoch_offset_ns; /* added to CLOCK_MONOTONIC by the guest */
+    /* stdio; bit n as above. Non-blocking: calls say EAGAIN. Where the bit is
+     * not set (a regular file, or a pipe of another user that could not be
+     * opened anew) a call may block. */
+    uint32_t stdio_nonblock;
+    /* stdio: not in the epoll set because epoll refuses it (a regular file,
+     * /dev/null): always ready. */
+    uint32_t stdio_ready;
 };
 
 /* epoll data.u64 beside manifest indices (< 64). */

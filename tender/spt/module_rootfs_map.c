@@ -1,0 +1,113 @@
+/*
+ * The rootfs-map extra: --rootfs=PATH|@FD, the image, shared with all who map
+ * it and never writable; --segments=PATH|@FD[,base=ADDR], its companion, inside
+ * guest memory and private, so that programs run from it in place.
+ */
+#include "fail.h"
+#include "tender.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Unless the plan says where: so high that the heap below stays in one piece, but below 2 GiB,
+ * where the guest's 32-bit jumps reach, and with room for the first stack above. */
+#define SEGMENTS_TOP (2048 * MIB)
+#define SEGMENTS_STACK_ROOM (16 * MIB)
+#define SEGMENTS_ALIGN (2 * MIB)
+
+static void take_segments(struct tender *tender, const char *value)
+{
+    static const char BASE[] = ",base=";
+    char *source = strdup(value);
+    char *base, *end;
+
+    if (source == NULL)
+        fail_errno("--segments");
+    base = strstr(source, BASE);
+    if (base != NULL) {
+        const char *number = base + sizeof BASE - 1;
+
+        errno = 0;
+        tender->segments.base = strtoull(number, &end, 0);
+        if (number[0] < '0' || number[0] > '9' || *end != '\0' || errno != 0 ||
+            tender->segments.base == 0 || tender->segments.base % ELF_PAGE_SIZE != 0)
+            fail("--segments: base=%s is not a multiple of the page size %u", number,
+                 ELF_PAGE_SIZE);
+        *base = '\0';
+    }
+    tender->segments.source = source;
+}
+
+static bool option(struct tender *tender, const char *option)
+{
+    const char *value = option_value(option, "--rootfs");
+
+    if (value != NULL) {
+        tender->rootfs.source = value;
+        return true;
+    }
+    value = option_value(option, "--segments");
+    if (value != NULL) {
+        take_segments(tender, value);
+        return true;
+    }
+    return false;
+}
+
+static uint64_t place_segments(const struct tender *tender, uint64_t size)
+{
+    const uint64_t lowest = tender->kernel.end, mem_size = tender->mem_size;
+    uint64_t base = tender->segments.base;
+
+    if (base == 0) {
+        uint64_t top = mem_size > SEGMENTS_STACK_ROOM ? mem_size - SEGMENTS_STACK_ROOM : 0;
+
+        if (top > SEGMENTS_TOP)
+            top = SEGMENTS_TOP;
+        base = top > size ? (top - size) & ~(SEGMENTS_ALIGN - 1) : 0;
+    }
+    if (base < lowest || base > mem_size || size > mem_size - base)
+        fail("segments: the %llu bytes of %s do not fit into guest memory between %#llx and "
+             "%#llx; raise --mem%s",
+             (unsigned long long)size, tender->segments.source, (unsigned long long)lowest,
+             (unsigned long long)mem_size, tender->segments.base != 0 ? " or change base=" : "");
+    return base;
+}
+
+static void setup(struct tender *tender)
+{
+    static const char ROOTFS[] = "rootfs", SEGMENTS[] = "segments";
+    struct runnc_boot_info *boot = &tender->boot;
+    int fd;
+
+    if (tender->rootfs.source != NULL) {
+        fd = open_source(tender->rootfs.source, O_RDONLY, ROOTFS);
+        boot->rootfs_size = file_size(fd, tender->rootfs.source, ROOTFS);
+        boot->rootfs = map_file(tender, fd, boot->rootfs_size, PROT_READ, MAP_SHARED, 0, ROOTFS);
+        close(fd);
+    }
+    if (tender->segments.source != NULL) {
+        const int exec = is_granted(tender, RUNNC_EXTRA_EXEC_HEAP) ? PROT_EXEC : 0;
+
+        fd = open_source(tender->segments.source, O_RDONLY, SEGMENTS);
+        boot->segments_size = file_size(fd, tender->segments.source, SEGMENTS);
+        boot->segments = map_file(tender, fd, boot->segments_size, PROT_READ | PROT_WRITE | exec,
+                                  MAP_PRIVATE | MAP_NORESERVE,
+                                  place_segments(tender, boot->segments_size), SEGMENTS);
+        close(fd);
+    }
+}
+
+const struct module module_rootfs_map = {
+    .name = "rootfs-map",
+    .extra = RUNNC_EXTRA_ROOTFS_MAP,
+    .usage = "  --rootfs=PATH|@FD           extra rootfs-map: the rootfs image\n"
+             "  --segments=PATH|@FD[,base=ADDR]\n"
+             "                              its companion, at ADDR in guest memory\n",
+    .option = option,
+    .setup = setup,
+};
