@@ -121,7 +121,7 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
   run: {
     summary: 'Create and start a container, and wait for its end',
     details:
-      'Standard input, output and error are the container's, signals are passed on to it, and the exit status is its own (128+N if signal N ended it). Afterwards the container is deleted.',
+      "Standard input, output and error are the container's, signals are passed on to it, and the exit status is its own (128+N if signal N ended it). Afterwards the container is deleted.",
     operands: ID,
     minOperands: 1,
     maxOperands: 1,
