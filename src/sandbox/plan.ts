@@ -10,6 +10,7 @@ import { shorten } from '../oci/schema.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type * as spec from '../oci/spec.ts';
 import {
+  faultFrom,
   type HookCredentials,
   type HookPlan,
   type IdMapping,
@@ -49,6 +50,7 @@ export function planLaunch(input: PlanInput): LaunchPlan {
   const { spec, guest } = input;
   const { process, linux = {} } = spec;
   const jail = jailIds(linux, input.sandboxUid);
+  const fault = faultFrom(globalThis.process.env.RUNNC_FAULT);
   return {
     executableFd: input.tenderFd,
     argv: input.tender.argv,
@@ -71,6 +73,7 @@ export function planLaunch(input: PlanInput): LaunchPlan {
     ...(process.scheduler === undefined ? {} : { scheduler: schedulerPlan(process.scheduler) }),
     ...(process.ioPriority === undefined ? {} : { ioPriority: ioPriorityPlan(process.ioPriority) }),
     newKeyring: input.newKeyring,
+    ...(fault === undefined ? {} : { fault }),
     jail: { uid: jail.uid, gid: jail.gid, noPivot: input.noPivot },
     // Last: what is opened here must not be lost to an error of another field.
     namespaces: openNamespaces(linux.namespaces ?? []),
@@ -186,7 +189,7 @@ function hookCredentials({ user = {}, capabilities = {} }: spec.Process): HookCr
     uid: user.uid ?? 0,
     gid: user.gid ?? 0,
     additionalGids: user.additionalGids ?? [],
-    capabilities: capabilityBits(capabilities.permitted ?? []),
+    capabilities: capabilityBits(capabilities.bounding ?? []),
     umask: (user.umask ?? 0o022) & 0o777,
   };
 }
