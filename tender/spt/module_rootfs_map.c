@@ -13,9 +13,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Unless the plan says where: so high that the heap below stays in one piece, but below 2 GiB,
- * where the guest's 32-bit jumps reach, and with room for the first stack above. */
-#define SEGMENTS_TOP (2048 * MIB)
+/* Unless the plan says where: so high that memory below stays in one piece, but in reach of 32-bit
+ * jumps to the trampolines that the guest keeps in the last 2 MiB below 2 GiB, and with room for
+ * the first stack above. */
+#define SEGMENTS_TOP (2046 * MIB)
 #define SEGMENTS_STACK_ROOM (16 * MIB)
 #define SEGMENTS_ALIGN (2 * MIB)
 

@@ -25,19 +25,28 @@ enum runnc_extra {
     /* boot-config: struct runnc_boot_info with the plan's blob mapped read-only. */
     RUNNC_EXTRA_BOOT_CONFIG = 1u << 1,
     /* sud: Syscall User Dispatch, the guest's own signal entry, host signals
-     * delivered to it instead of ending the process. */
+     * delivered to it instead of ending the process. arch_prctl(ARCH_SET_FS) is
+     * allowed only where the CPU lacks FSGSBASE (AT_HWCAP2). exit_group takes
+     * 0 to 255; another status kills by SIGSYS. */
     RUNNC_EXTRA_SUD = 1u << 2,
     /* rootfs-map: the rootfs image mapped read-only, its segments companion
      * mapped private. */
     RUNNC_EXTRA_ROOTFS_MAP = 1u << 3,
-    /* vnet: taps carry virtio-net headers and offloads. */
+    /* vnet: each frame of a tap has a struct virtio_net_hdr (10 bytes) in
+     * front, both ways; checksum and TCP segmentation offload (v4 and v6) are
+     * on, so that a frame may be 64 KiB long and lack its checksum. */
     RUNNC_EXTRA_VNET = 1u << 4,
-    /* vtimer: ITIMER_VIRTUAL ticks, so that guest threads can be preempted. */
+    /* vtimer: SIGVTALRM for every 10 ms of the guest's own CPU time, so that
+     * threads can be preempted. Needs sud, whose handler takes it. */
     RUNNC_EXTRA_VTIMER = 1u << 5,
-    /* memctl: mprotect and madvise(MADV_DONTNEED) on guest memory. */
+    /* memctl: mprotect and madvise(MADV_DONTNEED) on guest memory. A range
+     * starts below mem_size and has at most boot info's madvise_max bytes (more
+     * kills); PROT_EXEC only with exec-heap. */
     RUNNC_EXTRA_MEMCTL = 1u << 6,
-    /* stdio: read on stdin and epoll_pwait2; the standard descriptors are in
-     * the epoll set, edge-triggered. */
+    /* stdio: read on stdin and epoll_pwait2 (without a signal mask) in place of
+     * epoll_pwait and timerfd_settime; the epoll set is edge-triggered for
+     * everything in it, and the standard descriptors are (EPOLLIN for 0,
+     * EPOLLOUT for 1 and 2). If 0 is a terminal, ioctl(0, TIOCGWINSZ). */
     RUNNC_EXTRA_STDIO = 1u << 7,
 };
 #define RUNNC_EXTRAS_KNOWN 0xffu
@@ -55,13 +64,19 @@ struct runnc_extras_note {
      * the host; all others raise SIGSYS unless *selector is 0 (ALLOW). */
     uint64_t gate_start;
     uint64_t gate_len;
-    uint64_t selector; /* address of one byte */
+    uint64_t selector; /* address of one byte; 0 when the guest is entered */
     /* sud: handler for SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
-     * SIGVTALRM and the forwarded host signals: installed with SA_SIGINFO |
-     * SA_ONSTACK | SA_NODEFER and an empty mask. The guest leaves it without
-     * rt_sigreturn, which the filter does not allow. */
+     * SIGVTALRM and the host's signals (all 64 but SIGKILL and SIGSTOP, SIGTTIN
+     * and SIGTTOU, which keep their defaults, and SIGPIPE, which is ignored):
+     * installed with SA_SIGINFO | SA_ONSTACK | SA_NODEFER and an empty mask. The
+     * guest leaves it without rt_sigreturn, which the filter does not allow.
+     *
+     * A host signal may come before the first instruction of the entry point
+     * ran. The interrupted rip is then outside of guest memory, in the last
+     * steps of the tender: the handler must take note of the signal and go back
+     * with all registers restored. */
     uint64_t signal_entry;
-    uint64_t sigstack; /* alternate stack, mapped in the kernel's bss */
+    uint64_t sigstack; /* alternate stack, in the kernel's data or bss */
     uint64_t sigstack_size;
 };
 
@@ -86,7 +101,10 @@ struct runnc_boot_info {
     uint64_t config_size;
     uint64_t rootfs; /* rootfs image, MAP_SHARED read-only; 0 if none */
     uint64_t rootfs_size;
-    uint64_t segments; /* companion, MAP_PRIVATE inside guest memory; 0 if none */
+    /* companion, MAP_PRIVATE inside guest memory; 0 if none. On a border of
+     * 2 MiB and below 0x7fe00000 unless the plan says where; readable, writable
+     * and, with exec-heap, executable. */
+    uint64_t segments;
     uint64_t segments_size;
     uint64_t vdso; /* the host's vDSO (an ELF image in memory), 0 if none */
     uint8_t seed[64]; /* from the host's getrandom(2), fresh for each boot */
