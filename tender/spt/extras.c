@@ -76,6 +76,8 @@ void extras_grant(struct tender *tender)
              tender->kernel_path, name, name);
     }
     tender->granted = (note->needed | note->wanted) & tender->allowed_extras;
+    if (tender->config.source == NULL && !(note->needed & RUNNC_EXTRA_BOOT_CONFIG))
+        tender->granted &= ~RUNNC_EXTRA_BOOT_CONFIG;
     check_use(tender, &tender->config, "--boot-config", RUNNC_EXTRA_BOOT_CONFIG);
     check_use(tender, &tender->rootfs, "--rootfs", RUNNC_EXTRA_ROOTFS_MAP);
     check_use(tender, &tender->segments, "--segments", RUNNC_EXTRA_ROOTFS_MAP);

@@ -3,8 +3,10 @@
 #include "fail.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void filter_add(struct filter *filter, uint32_t action, const char *why, int call,
@@ -80,6 +82,34 @@ static void print_action(uint32_t action, FILE *out)
         fprintf(out, "errno %u ", action & 0xffffu);
 }
 
+/* What the arguments that rules speak of are called in the manual. */
+static const char *argument_name(int call, unsigned argument)
+{
+    static const struct {
+        int call;
+        const char *names[6];
+    } NAMES[] = {
+        {SYS_read, {"fd"}},
+        {SYS_write, {"fd"}},
+        {SYS_pread64, {"fd", NULL, "count", "offset"}},
+        {SYS_pwrite64, {"fd", NULL, "count", "offset"}},
+        {SYS_exit_group, {"status"}},
+        {SYS_clock_gettime, {"clockid"}},
+        {SYS_arch_prctl, {"op"}},
+        {SYS_epoll_pwait, {"epfd", NULL, NULL, NULL, "sigmask"}},
+        {SYS_epoll_pwait2, {"epfd", NULL, NULL, NULL, "sigmask"}},
+        {SYS_timerfd_settime, {"fd", "flags", NULL, "old_value"}},
+        {SYS_mprotect, {"addr", "size", "prot"}},
+        {SYS_madvise, {"addr", "size", "advice"}},
+        {SYS_ioctl, {"fd", "op"}},
+    };
+
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++)
+        if (NAMES[i].call == call && NAMES[i].names[argument] != NULL)
+            return NAMES[i].names[argument];
+    return "argument";
+}
+
 void filter_print(const struct filter *filter, FILE *out)
 {
     for (unsigned i = 0; i < filter->count; i++) {
@@ -91,11 +121,12 @@ void filter_print(const struct filter *filter, FILE *out)
         for (unsigned a = 0; a < rule->arg_count; a++) {
             const struct scmp_arg_cmp *arg = &rule->args[a];
 
-            fprintf(out, "%sarg%u %s ", a == 0 ? "" : ", ", arg->arg, COMPARISONS[arg->op]);
-            fprintf(out, arg->datum_a < 0x10000 ? "%llu" : "%#llx",
-                    (unsigned long long)arg->datum_a);
+            fprintf(out, "%s%s %s ", a == 0 ? "" : ", ", argument_name(rule->call, arg->arg),
+                    COMPARISONS[arg->op]);
+            fprintf(out, arg->datum_a < 4096 ? "%llu" : "%#llx", (unsigned long long)arg->datum_a);
         }
         fprintf(out, ")  # %s\n", rule->why);
+        free(name);
     }
     fputs("kill   everything else\n", out);
 }
