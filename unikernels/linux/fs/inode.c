@@ -1,0 +1,124 @@
+/* Inodes: references, permissions, attributes. */
+#include <linux/stat.h>
+
+#include "fs/vfs.h"
+#include "task/task.h"
+#include "time/clock.h"
+
+void inode_init(struct inode *inode, struct super_block *sb, uint32_t mode)
+{
+    inode->i_sb = sb;
+    inode->i_count = 1;
+    inode->i_mode = mode;
+    inode->i_nlink = 1;
+    list_init(&inode->i_locks);
+    inode->i_atime = inode->i_mtime = inode->i_ctime = inode->i_btime = clock_now();
+}
+
+void iput(struct inode *inode)
+{
+    if (inode && --inode->i_count == 0 && inode->i_op->evict)
+        inode->i_op->evict(inode);
+}
+
+int inode_permission(const struct inode *inode, const struct cred *cred, int mask)
+{
+    uint32_t mode = inode->i_mode;
+    bool folder = S_ISDIR(mode);
+
+    if ((mask & MAY_WRITE) && inode->i_sb->s_flags & SB_RDONLY && (folder || S_ISREG(mode) || S_ISLNK(mode)))
+        return -EROFS;
+    if (cred->fsuid == inode->i_uid)
+        mode >>= 6;
+    else if (cred_in_group(cred, inode->i_gid))
+        mode >>= 3;
+    if ((mask & ~mode & 7) == 0)
+        return 0;
+
+    /* capabilities(7): search and read need the weaker one; execution needs some x bit all the same. */
+    bool reading = !(mask & MAY_WRITE) && (folder || !(mask & MAY_EXEC));
+    if (reading && cred_capable(cred, CAP_DAC_READ_SEARCH))
+        return 0;
+    if ((folder || !(mask & MAY_EXEC) || inode->i_mode & 0111) && cred_capable(cred, CAP_DAC_OVERRIDE))
+        return 0;
+    return -EACCES;
+}
+
+bool inode_owner_or_capable(const struct inode *inode, const struct cred *cred)
+{
+    return cred->fsuid == inode->i_uid || cred_capable(cred, CAP_FOWNER);
+}
+
+/* What chown and writing take away: setuid, and setgid where it does mean "set group id". */
+static uint32_t without_suid(uint32_t mode)
+{
+    mode &= ~(uint32_t)S_ISUID;
+    if (mode & S_IXGRP)
+        mode &= ~(uint32_t)S_ISGID;
+    return mode;
+}
+
+static int check_attr(struct inode *inode, struct iattr *attr, const struct cred *cred)
+{
+    bool owner = inode_owner_or_capable(inode, cred);
+
+    if (attr->valid & ATTR_UID && !cred_capable(cred, CAP_CHOWN) &&
+        (cred->fsuid != inode->i_uid || attr->uid != inode->i_uid))
+        return -EPERM;
+    if (attr->valid & ATTR_GID && !cred_capable(cred, CAP_CHOWN) &&
+        (cred->fsuid != inode->i_uid || (attr->gid != inode->i_gid && !cred_in_group(cred, attr->gid))))
+        return -EPERM;
+    if (attr->valid & ATTR_MODE) {
+        if (!owner)
+            return -EPERM;
+        uint32_t gid = attr->valid & ATTR_GID ? attr->gid : inode->i_gid;
+        if (!cred_in_group(cred, gid) && !cred_capable(cred, CAP_FSETID))
+            attr->mode &= ~(uint32_t)S_ISGID;
+    }
+    if (attr->valid & ATTR_TIMES_SET && !owner)
+        return -EPERM;
+    return 0;
+}
+
+int notify_change(struct inode *inode, struct iattr *attr, const struct cred *cred)
+{
+    if (inode->i_sb->s_flags & SB_RDONLY)
+        return -EROFS;
+    int err = check_attr(inode, attr, cred);
+    if (err)
+        return err;
+    if (!inode->i_op->setattr)
+        return -EPERM;
+    if (attr->valid & (ATTR_UID | ATTR_GID) && !(attr->valid & ATTR_MODE) && !S_ISDIR(inode->i_mode)) {
+        attr->valid |= ATTR_MODE;
+        attr->mode = without_suid(inode->i_mode) & 07777;
+    }
+    if (attr->valid & ATTR_SIZE && !cred_capable(cred, CAP_FSETID) &&
+        without_suid(inode->i_mode) != inode->i_mode) {
+        attr->valid |= ATTR_MODE;
+        attr->mode = without_suid(inode->i_mode) & 07777;
+    }
+    if (!(attr->valid & ATTR_CTIME)) {
+        attr->valid |= ATTR_CTIME;
+        attr->ctime = clock_now();
+    }
+    return inode->i_op->setattr(inode, attr);
+}
+
+void inode_remove_privs(struct inode *inode)
+{
+    if (without_suid(inode->i_mode) == inode->i_mode || !current || capable(CAP_FSETID) || !inode->i_op->setattr)
+        return;
+    struct iattr attr = {.valid = ATTR_MODE, .mode = without_suid(inode->i_mode) & 07777};
+    inode->i_op->setattr(inode, &attr);
+}
+
+void inode_touch(struct inode *inode, uint32_t attrs)
+{
+    struct iattr attr = {.valid = attrs, .atime = clock_now()};
+
+    if (!inode->i_op->setattr || inode->i_sb->s_flags & SB_RDONLY)
+        return;
+    attr.mtime = attr.ctime = attr.atime;
+    inode->i_op->setattr(inode, &attr);
+}

@@ -1,0 +1,14 @@
+/* /proc: what programs may know of themselves, of each other and of this machine. Never of the host's. */
+#ifndef LINUX_FS_PROC_H
+#define LINUX_FS_PROC_H
+
+#include "fs/pseudo.h"
+
+struct super_block *proc_new(void);
+
+/* Folders of one process (proc_pid.c); arg is the pid. */
+extern const struct pseudo_entry proc_pid_entry;
+pseudo_owner proc_pid_owner;
+int proc_show_mounts(struct seq_file *seq, uint64_t arg);
+
+#endif

@@ -1,0 +1,157 @@
+/* Reading and writing open files; positions. */
+#include <asm/signal.h>
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/stat.h>
+
+#include "fs/vfs.h"
+#include "mm/page.h"
+#include "task/task.h"
+
+#define RWF_KNOWN (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+
+static bool has_positions(const struct file *file)
+{
+    return file->f_op->llseek != NULL;
+}
+
+int64_t vfs_read(struct file *file, struct iov_iter *to, uint64_t *pos, unsigned rwf)
+{
+    if (!file->f_read)
+        return -EBADF;
+    if (S_ISDIR(file->f_inode->i_mode))
+        return -EISDIR;
+    if (!file->f_op->read)
+        return -EINVAL;
+    if (pos && !has_positions(file))
+        return -ESPIPE;
+    if (rwf & ~(unsigned)RWF_KNOWN)
+        return -EOPNOTSUPP;
+    struct kiocb kiocb = {
+        .file = file,
+        .pos = pos ? *pos : file->f_pos,
+        .nonblock = file->f_flags & O_NONBLOCK || rwf & RWF_NOWAIT,
+    };
+    if ((int64_t)kiocb.pos < 0)
+        return -EINVAL;
+    int64_t done = file->f_op->read(&kiocb, to);
+    if (done > 0 && has_positions(file))
+        *(pos ? pos : &file->f_pos) = kiocb.pos;
+    return done;
+}
+
+/* RLIMIT_FSIZE and the largest offset: what may be written at pos; EFBIG (and SIGXFSZ) if nothing. */
+static int64_t limit_write(const struct file *file, uint64_t pos, size_t count)
+{
+    uint64_t limit = task_rlimit(RLIMIT_FSIZE);
+
+    if (!S_ISREG(file->f_inode->i_mode) || count == 0)
+        return (int64_t)count;
+    if (limit != RLIM64_INFINITY) {
+        if (pos >= limit) {
+            signal_send_task(current, SIGXFSZ);
+            return -EFBIG;
+        }
+        count = MIN(count, limit - pos);
+    }
+    if (pos >= (uint64_t)INT64_MAX)
+        return -EFBIG;
+    return (int64_t)MIN(count, (uint64_t)INT64_MAX - pos);
+}
+
+int64_t vfs_write(struct file *file, struct iov_iter *from, uint64_t *pos, unsigned rwf)
+{
+    if (!file->f_write)
+        return -EBADF;
+    if (!file->f_op->write)
+        return -EINVAL;
+    if (pos && !has_positions(file))
+        return -ESPIPE;
+    if (rwf & ~(unsigned)RWF_KNOWN)
+        return -EOPNOTSUPP;
+    struct kiocb kiocb = {
+        .file = file,
+        .pos = pos ? *pos : file->f_pos,
+        .nonblock = file->f_flags & O_NONBLOCK || rwf & RWF_NOWAIT,
+        .append = file->f_flags & O_APPEND || rwf & RWF_APPEND,
+    };
+    if (kiocb.append && S_ISREG(file->f_inode->i_mode))
+        kiocb.pos = file->f_inode->i_size;
+    if ((int64_t)kiocb.pos < 0)
+        return -EINVAL;
+    int64_t count = limit_write(file, kiocb.pos, from->count);
+    if (count < 0)
+        return count;
+    from->count = (size_t)count;
+    int64_t done = file->f_op->write(&kiocb, from);
+    if (done > 0 && has_positions(file))
+        *(pos ? pos : &file->f_pos) = kiocb.pos;
+    return done;
+}
+
+int64_t generic_llseek(struct file *file, int64_t offset, int whence)
+{
+    int64_t size = (int64_t)file->f_inode->i_size;
+    int64_t to;
+
+    switch (whence) {
+    case SEEK_SET:
+        to = offset;
+        break;
+    case SEEK_CUR:
+        if (__builtin_add_overflow((int64_t)file->f_pos, offset, &to))
+            return -EOVERFLOW;
+        break;
+    case SEEK_END:
+        if (__builtin_add_overflow(size, offset, &to))
+            return -EOVERFLOW;
+        break;
+    case SEEK_DATA:
+    case SEEK_HOLE:
+        if (offset < 0 || offset >= size)
+            return -ENXIO;
+        to = whence == SEEK_DATA ? offset : size;
+        break;
+    default:
+        return -EINVAL;
+    }
+    if (to < 0)
+        return -EINVAL;
+    file->f_pos = (uint64_t)to;
+    return to;
+}
+
+/* What could not be written goes back: the position of `in`, if it has one, is moved by what was written. */
+int64_t vfs_splice(struct file *in, uint64_t *in_pos, struct file *out, uint64_t *out_pos, size_t len)
+{
+    void *buf = page_alloc(16);
+    size_t size = 16 * PAGE_SIZE;
+    int64_t total = 0;
+
+    if (!buf)
+        return -ENOMEM;
+    while (len > 0) {
+        struct iov_iter it;
+        uint64_t from = in_pos ? *in_pos : in->f_pos;
+        iov_iter_kernel(&it, buf, MIN(size, len));
+        int64_t got = vfs_read(in, &it, has_positions(in) ? &from : NULL, 0);
+        if (got <= 0) {
+            total = total > 0 ? total : got;
+            break;
+        }
+        iov_iter_kernel(&it, buf, (size_t)got);
+        int64_t put = vfs_write(out, &it, out_pos, 0);
+        if (put <= 0) {
+            total = total > 0 ? total : put;
+            break;
+        }
+        if (has_positions(in))
+            *(in_pos ? in_pos : &in->f_pos) += (uint64_t)put;
+        total += put;
+        len -= (size_t)put;
+        if (put < got || got < (int64_t)size)
+            break;
+    }
+    page_free(buf, 16);
+    return total;
+}
