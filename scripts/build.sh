@@ -12,7 +12,7 @@ outdated() {
 }
 
 mkdir -p dist
-make --no-print-directory
+make -s --no-print-directory
 
 if outdated dist/runnc.node tender/addon binding.gyp package-lock.json; then
   # Node's own headers where they stand beside it or come from Debian, else node-gyp fetches them.

@@ -7,12 +7,12 @@ level=${1:-build}
 
 build_packages=(
   gcc g++ make python3 libc6-dev # the native parts and node-gyp
-  libseccomp-dev                 # the tender's filter
+  musl-tools libseccomp-dev pkg-config # the tender, and its filter
   xorriso erofs-utils            # rootfs images, at run time too
 )
 test_packages=(
   docker.io podman containerd runc crun            # the callers we are tested with, and the peers of the bench
-  busybox-static musl-tools golang-go              # guests
+  busybox-static golang-go              # guests
   iproute2 iptables strace libarchive-tools bsdextrautils
 )
 
