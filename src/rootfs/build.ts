@@ -1,0 +1,97 @@
+/** Makes the files of a cache entry out of a scanned tree. */
+import { closeSync, constants, fdatasyncSync, fstatSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { RunncError } from '../errors.ts';
+import type { CachedFile } from './cache.ts';
+import { writeErofs } from './erofs.ts';
+import { contentHash, ImageWriter } from './image-writer.ts';
+import { writeIso } from './iso.ts';
+import type { BuildProgress } from './rootfs-image.ts';
+import { writeSegments } from './segments.ts';
+import { walk, type TreeEntry } from './tree.ts';
+
+export interface BuildContext {
+  readonly toUid: (hostId: number) => number;
+  readonly toGid: (hostId: number) => number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: BuildProgress) => void) | undefined;
+}
+
+/** Between two looks at the signal, and two reports of progress. */
+const STEP_MS = 50;
+
+export async function buildErofs(
+  tree: TreeEntry,
+  folder: string,
+  context: BuildContext,
+): Promise<{ image: CachedFile; segments: CachedFile }> {
+  const { toUid, toGid } = context;
+  const onStep = stepper(context);
+  const imageFd = create(join(folder, 'image'));
+  const segmentsFd = create(join(folder, 'segments'));
+  try {
+    const imageWriter = new ImageWriter(imageFd, 'the EROFS image of the rootfs');
+    const files = await writeErofs(tree, imageWriter, { toUid, toGid, onStep });
+    // The disk takes the image while the segments are read back from memory.
+    const image = finish(imageWriter);
+    image.catch(() => undefined);
+    const segmentsWriter = new ImageWriter(segmentsFd, 'the segments of the rootfs');
+    await writeSegments(files, imageFd, segmentsWriter, () => onStep(1, 1));
+    return { image: await image, segments: await finish(segmentsWriter) };
+  } finally {
+    closeSync(imageFd);
+    closeSync(segmentsFd);
+  }
+}
+
+export async function buildIso(
+  rootfs: string,
+  tree: TreeEntry,
+  folder: string,
+  { signal, onProgress }: BuildContext,
+): Promise<CachedFile> {
+  let totalBytes = 0;
+  for (const entry of walk(tree)) totalBytes += entry.kind === 'file' ? entry.sizeBytes : 0;
+  await writeIso({
+    rootfs,
+    folder,
+    signal,
+    onProgress: (doneBytes) => onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes }),
+  });
+  const fd = openSync(join(folder, 'image'), constants.O_RDWR | constants.O_NOFOLLOW);
+  try {
+    fdatasyncSync(fd);
+    return { sizeBytes: fstatSync(fd).size, contentHash: contentHash(fd) };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function create(path: string): number {
+  return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+}
+
+async function finish(writer: ImageWriter): Promise<CachedFile> {
+  const sizeBytes = writer.position;
+  return { sizeBytes, contentHash: await writer.finish() };
+}
+
+/** Lets timers and signals have their turn; reports; throws the reason when it was aborted. */
+function stepper({
+  signal,
+  onProgress,
+}: BuildContext): (doneBytes: number, totalBytes: number) => Promise<void> {
+  let next = performance.now() + STEP_MS;
+  return async (doneBytes, totalBytes) => {
+    if (performance.now() < next) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    if (signal?.aborted === true) {
+      const { reason } = signal as { reason: unknown };
+      throw reason instanceof Error
+        ? reason
+        : new RunncError('HOST', 'building the image of the rootfs was cancelled');
+    }
+    onProgress?.({ doneBytes, totalBytes });
+    next = performance.now() + STEP_MS;
+  };
+}

@@ -1,0 +1,180 @@
+/**
+ * ISO 9660 with Rock Ridge, made by xorriso.
+ *
+ * xorriso opens what it packs by path, as the user who runs it. So that no link can take it out of the rootfs, not
+ * even one that is put in a file's or folder's place while it runs, it reads a view of the rootfs in a mount
+ * namespace of its own: a bind mount on which the kernel follows no link at all (nosymfollow, Linux 5.10) and opens
+ * no device (nodev). Of root's privileges it keeps the one to read every file.
+ *
+ * Equal trees give equal bytes: SOURCE_DATE_EPOCH replaces the time of making, and of a file's times only the
+ * modification time goes in.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { RunncError } from '../errors.ts';
+import { NoSpaceError } from './image-writer.ts';
+
+export interface IsoOptions {
+  /** On the host. */
+  readonly rootfs: string;
+  /** An empty folder; the image becomes `image` in it. */
+  readonly folder: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Called a few times a second with the bytes written so far. */
+  readonly onProgress?: ((doneBytes: number) => void) | undefined;
+}
+
+const POLL_MS = 250;
+/** A fifo that takes a file's place at the wrong moment makes xorriso wait for ever, using no processor time. */
+const STALL_MS = 60_000;
+const MAX_OUTPUT = 64 * 1024;
+
+/** $1 rootfs, $2 empty folder, the rest: the command. */
+const VIEW = `set -e
+mount --no-canonicalize --bind "$1" "$2"
+mount --no-canonicalize -o remount,bind,ro,nosuid,nodev,noexec,nosymfollow "$2"
+shift 2
+exec "$@"`;
+
+/** Root, but only to read what permissions would hide. */
+const DROP_PRIVILEGES = [
+  'setpriv',
+  '--no-new-privs',
+  '--inh-caps=-all',
+  '--bounding-set=-all,+dac_read_search',
+  '--',
+];
+
+export async function writeIso(options: IsoOptions): Promise<void> {
+  const view = join(options.folder, 'view');
+  const image = join(options.folder, 'image');
+  mkdirSync(view, { mode: 0o700 });
+  const isRoot = process.geteuid?.() === 0;
+  const result = await run(
+    'unshare',
+    [
+      ...(isRoot ? [] : ['--user', '--map-root-user']),
+      ...['--mount', '--propagation', 'private', '--', 'sh', '-c', VIEW, 'sh', options.rootfs, view],
+      ...(isRoot ? DROP_PRIVILEGES : []),
+      ...xorriso(view, image),
+    ],
+    image,
+    options,
+  );
+  rmdirSync(view);
+  if (result.code !== 0) throw failure(result.output, result.code);
+}
+
+function xorriso(view: string, image: string): string[] {
+  return [
+    'xorriso',
+    // Neither /etc/xorriso.conf nor ~/.xorrisorc.
+    '-no_rc',
+    ...['-abort_on', 'FAILURE', '-return_with', 'SORRY', '32', '-report_about', 'SORRY'],
+    // Level 3: files of 4 GiB and more. new_rr: inode numbers, so that hard links are told from copies.
+    ...['-compliance', 'iso_9660_level=3:deep_paths:long_paths:new_rr', '-padding', '0', '-volid', 'ROOTFS'],
+    ...['-volume_date', 'all_file_dates', 'set_to_mtime'],
+    ...['-outdev', `stdio:${image}`, '-map', view, '/', '-commit'],
+  ];
+}
+
+interface Result {
+  readonly code: number;
+  readonly output: string;
+}
+
+function run(command: string, args: readonly string[], image: string, options: IsoOptions): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    options.signal?.throwIfAborted();
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        LC_ALL: 'C',
+        SOURCE_DATE_EPOCH: '0',
+      },
+    });
+    let output = '';
+    const collect = (chunk: Buffer): void => {
+      if (output.length < MAX_OUTPUT) output += chunk.toString();
+    };
+    child.stdout.on('data', collect);
+    child.stderr.on('data', collect);
+
+    const abort = (): void => void child.kill('SIGKILL');
+    options.signal?.addEventListener('abort', abort);
+    const stall = new StallWatch(child.pid);
+    const timer = setInterval(() => {
+      options.onProgress?.(sizeOf(image));
+      if (stall.isStalled()) abort();
+    }, POLL_MS);
+    const end = (): void => {
+      clearInterval(timer);
+      options.signal?.removeEventListener('abort', abort);
+    };
+
+    child.once('error', (error) => {
+      end();
+      reject(new RunncError('HOST', `${command} cannot be started: ${error.message}`, { cause: error }));
+    });
+    child.once('close', (code, signal) => {
+      end();
+      if (options.signal?.aborted === true) reject(options.signal.reason as Error);
+      else if (stall.isStalled())
+        reject(new RunncError('HOST', 'xorriso waits on a file that became a fifo: try again'));
+      else resolve({ code: code ?? 255, output: signal === null ? output : `${output}\nended by ${signal}` });
+    });
+  });
+}
+
+class StallWatch {
+  readonly #pid: number | undefined;
+  #cpuTicks = '';
+  #since = Date.now();
+
+  constructor(pid: number | undefined) {
+    this.#pid = pid;
+  }
+
+  isStalled(): boolean {
+    const ticks = cpuTicks(this.#pid);
+    if (ticks !== this.#cpuTicks) {
+      this.#cpuTicks = ticks;
+      this.#since = Date.now();
+    }
+    return Date.now() - this.#since > STALL_MS;
+  }
+}
+
+/** utime and stime of proc_pid_stat(5). */
+function cpuTicks(pid: number | undefined): string {
+  try {
+    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return `${fields[11] ?? ''} ${fields[12] ?? ''}`;
+  } catch {
+    return '';
+  }
+}
+
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
+function failure(output: string, code: number): RunncError {
+  const lines = output.split('\n').map((line) => line.trim());
+  if (code === 127 || lines.some((line) => /(xorriso|setpriv).*(No such file|not found)/i.test(line))) {
+    return new RunncError('HOST', 'xorriso is missing: install it (Debian: apt-get install xorriso)');
+  }
+  if (lines.some((line) => /no space left|quota exceeded/i.test(line))) {
+    return new NoSpaceError('the ISO image of the rootfs', output);
+  }
+  const reason =
+    lines.find((line) => /FAILURE|FATAL|SORRY/.test(line)) ?? lines.findLast((line) => line !== '');
+  return new RunncError('HOST', `xorriso failed (status ${String(code)}): ${reason ?? 'it said nothing'}`);
+}

@@ -1,0 +1,35 @@
+/** /proc/self/mountinfo (proc_pid_mountinfo(5)), as far as a rootfs needs it. */
+import { readFileSync } from 'node:fs';
+
+export interface MountInfo {
+  readonly mountPoint: string;
+  readonly fileSystem: string;
+  /** The super block's options, still escaped: split them first, then unescape(). */
+  readonly superOptions: string;
+}
+
+/** In the order of mounting: of several on one point the last one is seen. */
+export function readMounts(): MountInfo[] {
+  return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+}
+
+export function parseMountInfo(text: string): MountInfo[] {
+  return text.split('\n').flatMap((line) => {
+    const fields = line.split(' ');
+    // Optional fields end with a lone "-"; before it stand at least six others.
+    const separator = fields.indexOf('-', 6);
+    const [mountPoint, fileSystem, superOptions] = [fields[4], fields[separator + 1], fields[separator + 3]];
+    if (separator < 0 || mountPoint === undefined || fileSystem === undefined) return [];
+    return [{ mountPoint: unescape(mountPoint), fileSystem, superOptions: superOptions ?? '' }];
+  });
+}
+
+/** The kernel writes space, tab, newline, backslash and what separates options as \ooo. */
+export function unescape(text: string): string {
+  if (!text.includes('\\')) return text;
+  const bytes = Buffer.from(text).toString('latin1');
+  const plain = bytes.replace(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(parseInt(octal, 8) & 255),
+  );
+  return Buffer.from(plain, 'latin1').toString();
+}

@@ -1,0 +1,161 @@
+/** From a rootfs to its image: carried by it, found in the cache, or built now. */
+import { createHash } from 'node:crypto';
+import { closeSync } from 'node:fs';
+import { RunncError } from '../errors.ts';
+import { Cache, type Build, type OpenedEntry } from './cache.ts';
+import { openCarried } from './carried.ts';
+import { readDelta } from './delta.ts';
+import { toContainerId } from './id-map.ts';
+import type { LayerEntry, OpenRootfsOptions, RootfsImage } from './rootfs-image.ts';
+import {
+  checkUnchanged,
+  isIndirect,
+  layerIdentity,
+  mergeScanned,
+  openSource,
+  ownIdentity,
+  scanLayer,
+  type Layer,
+  type RootfsSource,
+  type ScannedLayer,
+} from './source.ts';
+import type { TreeEntry } from './tree.ts';
+
+/** Part of every key: raise it when equal trees give other images than before. */
+const IMAGE_VERSION = 1;
+
+/**
+ * The image of a rootfs. The caller closes its descriptors.
+ *
+ * Throws NOT_FOUND and INVALID for a rootfs that is none, UNSUPPORTED for one that cannot be packed, HOST when the
+ * disk is full, a file unreadable or changing, a tool missing; then nothing partial is left. Aborted, it throws the
+ * signal's reason.
+ */
+export async function openRootfsImage(options: OpenRootfsOptions): Promise<RootfsImage> {
+  const opened: number[] = [];
+  try {
+    const source = openSource(options.rootfs, opened);
+    const carried = openCarried(source.rootfs.fd, options);
+    if (carried !== undefined) return carried;
+    if (!source.isOverlay) return await openPlain(source.rootfs, options);
+    try {
+      return await openOverlay(source, options);
+    } catch (error) {
+      if (!(error instanceof IndirectLayersError)) throw error;
+      return await openPlain(source.rootfs, options);
+    }
+  } finally {
+    opened.forEach((fd) => closeSync(fd));
+  }
+}
+
+/** Names or contents of a layer are in another one (overlayfs redirect_dir, metacopy): only the mount shows them. */
+class IndirectLayersError extends RunncError {
+  constructor() {
+    super('UNSUPPORTED', 'the layers of the rootfs refer to each other');
+  }
+}
+
+/** A folder like any other, named by a scan of it. */
+async function openPlain(rootfs: Layer, options: OpenRootfsOptions): Promise<RootfsImage> {
+  const scanned = await scanLayer(rootfs, { overlay: false });
+  const identity = createHash('sha256').update(scanned.records).digest('hex');
+  const build = buildOf(rootfs, [scanned], { overlay: false }, () => scanned.tree, options);
+  return toImage(await openFromCache('plain', identity, build, options), []);
+}
+
+/** An engine's overlay mount: the image named by its layers, what is the container's own apart from it. */
+async function openOverlay(source: RootfsSource, options: OpenRootfsOptions): Promise<RootfsImage> {
+  const overlay = { overlay: true };
+  const own: ScannedLayer[] = [];
+  for (const layer of source.own) own.push(await scanLayer(layer, overlay));
+  if (isIndirect(own)) throw new IndirectLayersError();
+  const ownTree = own.length === 0 ? undefined : mergeScanned(own, 'keep');
+
+  const delta = ownTree === undefined ? [] : deltaFor(ownTree, options);
+  if (delta !== undefined) {
+    checkUnchanged(own, overlay);
+    const build = buildLayers(source, [], options);
+    return toImage(await openFromCache('layers', layerIdentity(source.image), build, options), delta);
+  }
+  const identity = `${layerIdentity(source.image)} ${ownIdentity(ownTree)}`;
+  const build = buildLayers(source, own, options);
+  return toImage(await openFromCache('merged', identity, build, options), []);
+}
+
+/** undefined: the container's own layers must be in the image itself. */
+function deltaFor(own: TreeEntry, options: OpenRootfsOptions): LayerEntry[] | undefined {
+  return options.format === 'erofs' ? readDelta(own, idTranslation(options)) : undefined;
+}
+
+function openFromCache(
+  kind: 'plain' | 'layers' | 'merged',
+  identity: string,
+  build: Build,
+  options: OpenRootfsOptions,
+): Promise<OpenedEntry> {
+  const { format, uidMappings, gidMappings } = options;
+  const key = createHash('sha256')
+    .update(JSON.stringify([IMAGE_VERSION, format, uidMappings ?? [], gidMappings ?? [], kind, identity]))
+    .digest('hex');
+  const cache = new Cache(options.cacheDir, {
+    limitBytes: options.cacheLimitBytes,
+    onWarning: options.onWarning,
+  });
+  return cache.openOrBuild(key, build);
+}
+
+function toImage({ entry, imageFd, segmentsFd }: OpenedEntry, delta: readonly LayerEntry[]): RootfsImage {
+  return {
+    format: entry.format,
+    fd: imageFd,
+    sizeBytes: entry.image.sizeBytes,
+    ...(segmentsFd === undefined || entry.segments === undefined
+      ? {}
+      : { segments: { fd: segmentsFd, sizeBytes: entry.segments.sizeBytes } }),
+    delta,
+  };
+}
+
+/** Owners as the container sees them. */
+function idTranslation({ uidMappings, gidMappings }: OpenRootfsOptions): {
+  toUid: (hostId: number) => number;
+  toGid: (hostId: number) => number;
+} {
+  return {
+    toUid: (hostId) => toContainerId(hostId, uidMappings),
+    toGid: (hostId) => toContainerId(hostId, gidMappings),
+  };
+}
+
+/** The image's layers are scanned only if there is something to build. */
+function buildLayers(source: RootfsSource, own: readonly ScannedLayer[], options: OpenRootfsOptions): Build {
+  return async (folder) => {
+    const overlay = { overlay: true };
+    const layers: ScannedLayer[] = [];
+    for (const layer of source.image) layers.push(await scanLayer(layer, overlay));
+    layers.push(...own);
+    if (isIndirect(layers)) throw new IndirectLayersError();
+    const tree = (): TreeEntry => mergeScanned(layers, 'drop');
+    return buildOf(source.rootfs, layers, overlay, tree, options)(folder);
+  };
+}
+
+function buildOf(
+  rootfs: Layer,
+  layers: readonly ScannedLayer[],
+  scanOptions: { overlay: boolean },
+  tree: () => TreeEntry,
+  options: OpenRootfsOptions,
+): Build {
+  return async (folder) => {
+    const { buildErofs, buildIso } = await import('./build.ts');
+    const context = { ...idTranslation(options), signal: options.signal, onProgress: options.onProgress };
+    const built =
+      options.format === 'erofs'
+        ? await buildErofs(tree(), folder, context)
+        : { image: await buildIso(rootfs.path, tree(), folder, context) };
+    checkUnchanged(layers, scanOptions);
+    return { format: options.format, source: rootfs.path, ...built };
+  };
+}

@@ -1,0 +1,143 @@
+/**
+ * What a rootfs is made of, and the name under which its image is kept.
+ *
+ * The name must be cheap to find, and no image's author may be able to choose it: names, sizes, times, modes and
+ * contents are his, but not device, inode and ctime. So
+ * - an engine's overlay mount is named by device, inode and ctime of its image's layer folders (overlay.ts);
+ * - any other folder by a scan of all its entries, which has those three of every file.
+ */
+import { createHash } from 'node:crypto';
+import { fstatSync, realpathSync } from 'node:fs';
+import { errorMessage, RunncError } from '../errors.ts';
+import { readMounts } from './mountinfo.ts';
+import { isWhiteout, mergeLayers, overlayFolders } from './overlay.ts';
+import { latestChange, openFolder, parseScan, scan, walk, type Scan, type TreeEntry } from './tree.ts';
+
+/** One folder of files. */
+export interface Layer {
+  readonly fd: number;
+  readonly path: string;
+}
+
+/** Open descriptors on what a rootfs is made of. closeSource() when done. */
+export interface RootfsSource {
+  /** The rootfs itself, as it is mounted. Without links. */
+  readonly rootfs: Layer;
+  /** The image's layers, the lowest first; the rootfs alone if it is no overlay mount that can be taken apart. */
+  readonly image: readonly Layer[];
+  /** The container's own layers over them, the lowest first. */
+  readonly own: readonly Layer[];
+  readonly isOverlay: boolean;
+}
+
+/**
+ * The kernel stamps ctime with the time of its last tick: two changes within one tick look alike. A tree is only
+ * vouched for when its latest change is older than the slowest tick (CONFIG_HZ=100), with as much again in reserve.
+ */
+const TICK_NS = 20_000_000n;
+
+/** Throws NOT_FOUND, INVALID, or UNSUPPORTED where something is mounted below the rootfs. */
+export function openSource(rootfs: string, opened: number[]): RootfsSource {
+  const open = (path: string, what: string): Layer => {
+    const fd = openFolder(path, what);
+    opened.push(fd);
+    return { fd, path };
+  };
+  const root = open(realPath(rootfs), 'the rootfs');
+  const mounts = readMounts();
+  const below = mounts.find(({ mountPoint }) =>
+    mountPoint.startsWith(`${root.path === '/' ? '' : root.path}/`),
+  );
+  if (below !== undefined) {
+    throw new RunncError(
+      'UNSUPPORTED',
+      `${below.mountPoint} is mounted inside the rootfs ${root.path}: unmount it first`,
+    );
+  }
+  const mount = mounts.findLast(({ mountPoint }) => mountPoint === root.path);
+  const folders = mount === undefined ? undefined : overlayFolders(mount);
+  if (folders === undefined) return { rootfs: root, image: [root], own: [], isOverlay: false };
+  return {
+    rootfs: root,
+    image: folders.lower.map((path) => open(path, 'the layer')).reverse(),
+    own: folders.own.map((path) => open(path, 'the layer')).reverse(),
+    isOverlay: true,
+  };
+}
+
+function realPath(rootfs: string): string {
+  try {
+    return realpathSync(rootfs);
+  } catch (error) {
+    throw new RunncError('NOT_FOUND', `the rootfs ${rootfs} does not exist: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The image's layers by device, inode and ctime of their folders: who they are, not what is in them. */
+export function layerIdentity(layers: readonly Layer[]): string {
+  return layers
+    .map(({ fd }) => {
+      const { dev, ino, ctimeNs } = fstatSync(fd, { bigint: true });
+      return `${String(dev)}:${String(ino)}:${String(ctimeNs)}`;
+    })
+    .join(' ');
+}
+
+export interface ScannedLayer {
+  readonly layer: Layer;
+  readonly records: Scan;
+  readonly tree: TreeEntry;
+}
+
+/** Scans a folder; waits, if something changed just now, until a further change would be told from it. */
+export async function scanLayer(layer: Layer, options: { overlay: boolean }): Promise<ScannedLayer> {
+  for (;;) {
+    const records = scan(layer.fd, layer.path, options);
+    const tree = parseScan(records, layer.fd);
+    const ageNs = BigInt(Date.now()) * 1_000_000n - latestChange(tree);
+    if (ageNs < 0n || ageNs > TICK_NS) return { layer, records, tree };
+    await new Promise((resolve) => setTimeout(resolve, Number((TICK_NS - ageNs) / 1_000_000n) + 1));
+  }
+}
+
+/** Throws if anything in the layers is not as it was scanned. */
+export function checkUnchanged(layers: readonly ScannedLayer[], options: { overlay: boolean }): void {
+  for (const { layer, records } of layers) {
+    if (!scan(layer.fd, layer.path, options).equals(records)) {
+      throw new RunncError('HOST', `${layer.path} changed while it was read: try again`);
+    }
+  }
+}
+
+/** Does overlayfs keep names or contents of these layers elsewhere? Then only the mount itself shows the truth. */
+export function isIndirect(layers: readonly ScannedLayer[]): boolean {
+  return layers.some(({ tree }) => [...walk(tree)].some((entry) => entry.indirect));
+}
+
+export function mergeScanned(layers: readonly ScannedLayer[], whiteouts: 'drop' | 'keep'): TreeEntry {
+  return mergeLayers(
+    layers.map(({ tree }) => tree),
+    whiteouts,
+  );
+}
+
+/**
+ * What the container's own layers add, as far as an image that holds them merged is concerned. Docker's are made
+ * anew for each container, yet nearly always the same: empty files, folders and links. Those count by name, mode,
+ * owner and target; anything with content by device, inode and ctime.
+ */
+export function ownIdentity(own: TreeEntry | undefined): string {
+  const hash = createHash('sha256');
+  for (const entry of own === undefined ? [] : walk(own)) {
+    const { path, kind, mode, uid, gid, opaque, target } = entry;
+    const hasContent = kind === 'file' && entry.sizeBytes > 0;
+    const isDevice = (kind === 'char' || kind === 'block') && !isWhiteout(entry);
+    const content = hasContent
+      ? [entry.dev, entry.ino, entry.ctimeNs].map(String)
+      : [isDevice ? `${String(entry.major)}:${String(entry.minor)}` : '', target.toString('latin1')];
+    hash.update(JSON.stringify([path, kind, mode, uid, gid, opaque, isWhiteout(entry), ...content]));
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,217 @@
+/**
+ * A tree of hostile files, held fast: what the addon's scan saw, and descriptors on exactly those files.
+ *
+ * Whoever can write to the tree may replace anything at any time. So nothing is believed to be what it was: a file
+ * is read only after its descriptor shows the scanned inode, and a second scan after the reading must equal the
+ * first one. Names are strings with one character per byte (latin1), for a file name need not be UTF-8.
+ */
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { errnoOf, errorMessage, RunncError } from '../errors.ts';
+import { scanTree } from '../native.ts';
+
+export type EntryKind = 'file' | 'folder' | 'symlink' | 'char' | 'block' | 'fifo' | 'socket';
+
+export interface TreeEntry {
+  /** Empty for the root. */
+  readonly name: string;
+  readonly kind: EntryKind;
+  /** 0 to 0o7777. */
+  readonly mode: number;
+  /** The host's. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly sizeBytes: number;
+  /** Bytes on disk: less than the size where the file has holes. */
+  readonly allocatedBytes: number;
+  /** Links to the inode, in this tree or elsewhere. */
+  readonly links: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  /** Of a char or block device. */
+  readonly major: number;
+  readonly minor: number;
+  /** Of a symlink: its bytes, else empty. */
+  readonly target: Buffer;
+  /** overlayfs: hides what lower layers have in this folder. */
+  readonly opaque: boolean;
+  /** overlayfs: the real name or content is in another layer. */
+  readonly indirect: boolean;
+  /** Of a folder, in the order of names. */
+  readonly children: readonly TreeEntry[];
+  /** Where it can be opened: below this folder, by this path ("" or "/a/b"). */
+  readonly rootFd: number;
+  readonly path: string;
+}
+
+/** What one scan saw. Equal bytes: nothing has changed in between, as far as ctime can tell. */
+export type Scan = Buffer;
+
+const RECORD_BYTES = 88;
+const OPAQUE = 1;
+const INDIRECT = 2;
+/** open(2); node:fs has no name for it. */
+const O_PATH = 0o10000000;
+
+const KINDS = new Map<number, EntryKind>([
+  [constants.S_IFREG, 'file'],
+  [constants.S_IFDIR, 'folder'],
+  [constants.S_IFLNK, 'symlink'],
+  [constants.S_IFCHR, 'char'],
+  [constants.S_IFBLK, 'block'],
+  [constants.S_IFIFO, 'fifo'],
+  [constants.S_IFSOCK, 'socket'],
+]);
+
+/** Opens a folder of the host to be scanned. `what` names it in errors. */
+export function openFolder(path: string, what: string): number {
+  try {
+    return openSync(path, O_PATH | constants.O_DIRECTORY);
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'ENOENT')
+      throw new RunncError('NOT_FOUND', `${what} ${path} does not exist`, { cause: error });
+    if (code === 'ENOTDIR')
+      throw new RunncError('INVALID', `${what} ${path} is not a folder`, { cause: error });
+    throw new RunncError('HOST', `${what} ${path} cannot be read: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
+/** `overlay`: the folder is a layer of an overlay mount. `what` names it in errors. */
+export function scan(rootFd: number, what: string, options: { overlay: boolean } = { overlay: false }): Scan {
+  try {
+    return scanTree(rootFd, options.overlay);
+  } catch (error) {
+    const path = error instanceof Error && 'path' in error ? String(error.path) : '';
+    if (errnoOf(error) === 'ELOOP') {
+      throw new RunncError('UNSUPPORTED', `${what}${shorten(path)} is nested too deep: 512 folders at most`);
+    }
+    throw new RunncError('HOST', `${what}${shorten(path)} cannot be read: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Nanoseconds of the latest change of anything in the tree. */
+export function latestChange(root: TreeEntry): bigint {
+  let latest = root.ctimeNs;
+  for (const entry of walk(root)) if (entry.ctimeNs > latest) latest = entry.ctimeNs;
+  return latest;
+}
+
+/** The root and everything below it, folders before their content. */
+export function* walk(root: TreeEntry): Generator<TreeEntry> {
+  const stack = [root];
+  for (;;) {
+    const entry = stack.pop();
+    if (entry === undefined) return;
+    yield entry;
+    for (let i = entry.children.length - 1; i >= 0; i--) stack.push(entry.children[i] as TreeEntry);
+  }
+}
+
+/** Reads what a scan of the open folder wrote down (struct Record of tender/addon/tree.cc). */
+export function parseScan(records: Scan, rootFd: number): TreeEntry {
+  /** The open folders from the root to the current one. */
+  const parents: { path: string; children: TreeEntry[] }[] = [];
+  let root: TreeEntry | undefined;
+  let offset = 0;
+  while (offset < records.length) {
+    const depth = records.readUInt32LE(offset + 72);
+    const flags = records.readUInt32LE(offset + 76);
+    const nameEnd = offset + RECORD_BYTES + records.readUInt16LE(offset + 80);
+    const targetEnd = nameEnd + records.readUInt16LE(offset + 82);
+    const mode = records.readUInt32LE(offset + 56);
+    const rdev = records.readBigUInt64LE(offset + 32);
+    const name = records.toString('latin1', offset + RECORD_BYTES, nameEnd);
+    const kind = KINDS.get(mode & constants.S_IFMT);
+    if (kind === undefined) throw new RunncError('INTERNAL', `a file of unknown type ${String(mode)}`);
+    const parent = parents[depth - 1];
+    const path = parent === undefined ? '' : `${parent.path}/${name}`;
+    const children: TreeEntry[] = [];
+    const entry: TreeEntry = {
+      name,
+      kind,
+      mode: mode & 0o7777,
+      uid: records.readUInt32LE(offset + 60),
+      gid: records.readUInt32LE(offset + 64),
+      links: records.readUInt32LE(offset + 68),
+      sizeBytes: Number(records.readBigUInt64LE(offset + 16)),
+      allocatedBytes: Number(records.readBigUInt64LE(offset + 24)) * 512,
+      mtimeNs: records.readBigInt64LE(offset + 40),
+      ctimeNs: records.readBigInt64LE(offset + 48),
+      dev: records.readBigUInt64LE(offset),
+      ino: records.readBigUInt64LE(offset + 8),
+      // As glibc's gnu_dev_major() and gnu_dev_minor().
+      major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
+      minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)),
+      target: records.subarray(nameEnd, targetEnd),
+      opaque: (flags & OPAQUE) !== 0,
+      indirect: (flags & INDIRECT) !== 0,
+      children,
+      rootFd,
+      path,
+    };
+    parents.length = depth;
+    parent?.children.push(entry);
+    root ??= entry;
+    if (kind === 'folder') parents.push({ path, children });
+    offset = (targetEnd + 7) & ~7;
+  }
+  if (root === undefined) throw new RunncError('INTERNAL', 'an empty scan');
+  return root;
+}
+
+/**
+ * Opens a scanned file for reading: exactly that inode, unchanged since, or a RunncError. Nothing else is ever
+ * opened: a path descriptor touches neither device nor fifo, and only after a look at it the file itself is opened.
+ */
+export function openScanned(entry: TreeEntry): number {
+  let pathFd: number | undefined;
+  try {
+    const path = Buffer.from(`/proc/self/fd/${String(entry.rootFd)}${entry.path}`, 'latin1');
+    pathFd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+    if (!isUnchanged(pathFd, entry)) throw changedError(entry);
+    return openSync(`/proc/self/fd/${String(pathFd)}`, constants.O_RDONLY);
+  } catch (error) {
+    if (error instanceof RunncError) throw error;
+    const code = errnoOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') throw changedError(entry);
+    throw new RunncError(
+      'HOST',
+      `${displayPath(entry)} in the rootfs cannot be read: ${errorMessage(error)}`,
+      {
+        cause: error,
+      },
+    );
+  } finally {
+    if (pathFd !== undefined) closeSync(pathFd);
+  }
+}
+
+function isUnchanged(fd: number, entry: TreeEntry): boolean {
+  const stat = fstatSync(fd, { bigint: true });
+  return (
+    stat.isFile() &&
+    stat.dev === entry.dev &&
+    stat.ino === entry.ino &&
+    stat.ctimeNs === entry.ctimeNs &&
+    stat.size === BigInt(entry.sizeBytes)
+  );
+}
+
+export function changedError(entry: TreeEntry): RunncError {
+  return new RunncError('HOST', `${displayPath(entry)} in the rootfs changed while it was read: try again`);
+}
+
+/** For messages: printable, on one line, not endless. */
+export function displayPath(entry: TreeEntry): string {
+  return shorten(Buffer.from(entry.path || '/', 'latin1').toString());
+}
+
+function shorten(path: string): string {
+  // eslint-disable-next-line no-control-regex -- these are what must not reach a terminal or a log
+  const printable = path.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+  return printable.length <= 200 ? printable : `${printable.slice(0, 100)}…${printable.slice(-90)}`;
+}
