@@ -3,8 +3,7 @@
  * include/ and lib/.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RunncError, errorMessage } from '../src/errors.ts';
@@ -97,10 +96,10 @@ function readManifest(path: string): Uint8Array {
 }
 
 /** Runs gcc and returns its exit status; its own messages go to stderr as they are. */
-function gcc(args: readonly string[], verbose: boolean): number {
+function gcc(args: readonly string[], input: string, verbose: boolean): number {
   const cc = process.env.CC ?? 'gcc';
   if (verbose) process.stderr.write(`${cc} ${args.join(' ')}\n`);
-  const result = spawnSync(cc, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const result = spawnSync(cc, args, { input, stdio: ['pipe', 'inherit', 'inherit'] });
   if (result.error) throw new RunncError('HOST', `cannot run ${cc}: ${result.error.message}`);
   return result.status ?? 1;
 }
@@ -118,11 +117,8 @@ function build(options: Options): number {
   const home = dirname(fileURLToPath(import.meta.url));
   const lib = join(home, 'lib');
   const note = readManifest(options.manifest);
-  const scratch = mkdtempSync(join(tmpdir(), 'spt-cc-'));
   const partial = `${options.output}.${process.pid}.tmp`;
   try {
-    const noteFile = join(scratch, 'manifest.s');
-    writeFileSync(noteFile, noteSource(note));
     const status = gcc(
       [
         ...COMPILE,
@@ -137,17 +133,22 @@ function build(options: Options): number {
         partial,
         ...options.gccFlags,
         ...options.inputs,
-        noteFile,
+        // From stdin: a temporary file's name would end up in the debug information, another one each time.
+        '-x',
+        'assembler',
+        '-',
+        '-x',
+        'none',
         join(lib, 'solo5_spt.o'),
         join(lib, 'libsolo5rt.a'),
       ],
+      noteSource(note),
       options.verbose,
     );
     if (status === 0) renameSync(partial, options.output);
     return status;
   } finally {
     rmSync(partial, { force: true });
-    rmSync(scratch, { recursive: true, force: true });
   }
 }
 

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Section .note.runnc.extras, 4-byte aligned; laid out as abi/solo5_notes.h says: 4 bytes of padding
- * stand between the note's header and struct runnc_extras_note, and count in n_descsz (84). */
+ * stand between the note's header and struct runnc_extras_note, and count in n_descsz (68). */
 #define RUNNC_NOTE_NAME "runnc"
 #define RUNNC_NOTE_EXTRAS 0x58434e52u /* "RNCX" */
 #define RUNNC_EXTRAS_VERSION 1u
