@@ -41,6 +41,8 @@ const INODE_BYTES = 64;
 const SLOT_BYTES = 32;
 const DIRENT_BYTES = 12;
 const MAX_BLOCKS = 2 ** 32 - 1;
+/** Copied in one go. */
+const SLICE_BYTES = 16 * 2 ** 20;
 
 const MAGIC = 0xe0f5e1e2;
 /** The inodes' times are modification times. */
@@ -98,7 +100,7 @@ export async function writeErofs(
     if (listing !== undefined) writer.write(folderBlocks(listing).subarray(0, inode.blocks * BLOCK_BYTES));
     else if (entry.kind === 'symlink') writer.write(entry.target);
     else {
-      copyFile(entry, writer);
+      await copyFile(entry, writer);
       files.push({ nid: inode.nid, offset: inode.block * BLOCK_BYTES, sizeBytes: inode.sizeBytes });
     }
     writer.align(BLOCK_BYTES);
@@ -289,28 +291,25 @@ function folderBlocks({ names, perBlock }: Listing): Buffer {
   return content;
 }
 
-function copyFile(entry: TreeEntry, writer: ImageWriter): void {
+async function copyFile(entry: TreeEntry, writer: ImageWriter): Promise<void> {
   const fd = openScanned(entry);
   try {
     const hasHoles = entry.allocatedBytes < entry.sizeBytes;
-    const complete = hasHoles ? copySparse(fd, entry.sizeBytes, writer) : writer.copy(fd, 0, entry.sizeBytes);
-    if (!complete) throw changedError(entry);
+    for (let position = 0; position < entry.sizeBytes;) {
+      const [start, end] = (hasHoles ? nextData(fd, position) : [position, entry.sizeBytes]) ?? [
+        entry.sizeBytes,
+        Infinity,
+      ];
+      const from = Math.min(start, entry.sizeBytes);
+      const to = Math.min(end, entry.sizeBytes, from + SLICE_BYTES);
+      writer.skip(from - position);
+      if (!writer.copy(fd, from, to - from)) throw changedError(entry);
+      position = to;
+      await writer.drain();
+    }
   } finally {
     closeSync(fd);
   }
-}
-
-function copySparse(fd: number, size: number, writer: ImageWriter): boolean {
-  let position = 0;
-  while (position < size) {
-    const [start, end] = nextData(fd, position) ?? [size, size];
-    const from = Math.min(start, size);
-    const to = Math.min(end, size);
-    writer.skip(from - position);
-    if (!writer.copy(fd, from, to - from)) return false;
-    position = to;
-  }
-  return true;
 }
 
 function roundUp(value: number, multiple: number): number {

@@ -5,7 +5,7 @@
  * The content hash is the SHA-256 of the SHA-256s of all pieces of 1 MiB (the last one padded with zeros): so the
  * holes of sparse files cost no hashing, neither here nor in verify.
  */
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, webcrypto } from 'node:crypto';
 import { fdatasync, fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
@@ -17,17 +17,18 @@ const SYNC_EVERY_BYTES = 64 * PIECE_BYTES;
 
 const sync = promisify(fdatasync);
 
-let zeroPiece: Buffer | undefined;
+/** Pieces that may wait to be hashed by other threads. */
+const MAX_UNHASHED = 32;
 
-function sha256(piece: Uint8Array): Buffer {
-  return createHash('sha256').update(piece).digest();
-}
+let zeroPiece: Buffer | undefined;
 
 export class ImageWriter {
   readonly #fd: number;
   readonly #what: string;
   readonly #piece = Buffer.alloc(PIECE_BYTES);
-  readonly #hash: Hash = createHash('sha256');
+  /** Of each piece, in order. */
+  readonly #hashes: Buffer[] = [];
+  readonly #unhashed = new Set<Promise<void>>();
   /** Bytes of the current piece that are filled, and whether any of them was written. */
   #filled = 0;
   #touched = false;
@@ -91,6 +92,11 @@ export class ImageWriter {
     if (over !== 0) this.skip(alignment - over);
   }
 
+  /** Waits until other threads have caught up; to be called now and then between large writes. */
+  async drain(): Promise<void> {
+    while (this.#unhashed.size > MAX_UNHASHED) await Promise.race(this.#unhashed);
+  }
+
   /** Sets the file's size, waits until the disk has it all, and returns the content hash (hexadecimal). */
   async finish(): Promise<string> {
     const size = this.position;
@@ -105,7 +111,8 @@ export class ImageWriter {
     } catch (error) {
       throw writeError(error, this.#what);
     }
-    return this.#hash.digest('hex');
+    await Promise.all(this.#unhashed);
+    return createHash('sha256').update(Buffer.concat(this.#hashes)).digest('hex');
   }
 
   #advance(count: number, touched: boolean): void {
@@ -116,15 +123,25 @@ export class ImageWriter {
 
   #flush(): void {
     if (this.#touched) {
-      this.#hash.update(sha256(this.#piece));
+      this.#hashPiece();
       writeAll(this.#fd, this.#piece.subarray(0, this.#filled), this.#flushed, this.#what);
     } else {
-      this.#hash.update(zeroPieceHash());
+      this.#hashes.push(zeroPieceHash());
     }
     this.#flushed += this.#filled;
     this.#filled = 0;
     this.#touched = false;
     if (this.#flushed >= this.#nextSync) this.#startSync();
+  }
+
+  /** On another thread; the piece is copied before this returns. */
+  #hashPiece(): void {
+    const index = this.#hashes.push(zeroPieceHash()) - 1;
+    const hashing = webcrypto.subtle.digest('SHA-256', this.#piece).then((hash) => {
+      this.#hashes[index] = Buffer.from(hash);
+      this.#unhashed.delete(hashing);
+    });
+    this.#unhashed.add(hashing);
   }
 
   #startSync(): void {
@@ -158,6 +175,10 @@ export function contentHash(fd: number): string {
     hash.update(sha256(piece));
   }
   return hash.digest('hex');
+}
+
+function sha256(piece: Uint8Array): Buffer {
+  return createHash('sha256').update(piece).digest();
 }
 
 function zeroPieceHash(): Buffer {

@@ -9,12 +9,14 @@ import { toContainerId } from './id-map.ts';
 import type { LayerEntry, OpenRootfsOptions, RootfsImage } from './rootfs-image.ts';
 import {
   checkUnchanged,
+  hasContent,
   isIndirect,
   layerIdentity,
   mergeScanned,
   openSource,
   ownIdentity,
   scanLayer,
+  scanSettled,
   type Layer,
   type RootfsSource,
   type ScannedLayer,
@@ -58,7 +60,7 @@ class IndirectLayersError extends RunncError {
 
 /** A folder like any other, named by a scan of it. */
 async function openPlain(rootfs: Layer, options: OpenRootfsOptions): Promise<RootfsImage> {
-  const scanned = await scanLayer(rootfs, { overlay: false });
+  const scanned = await scanSettled(rootfs, { overlay: false });
   const identity = createHash('sha256').update(scanned.records).digest('hex');
   const build = buildOf(rootfs, [scanned], { overlay: false }, () => scanned.tree, options);
   return toImage(await openFromCache('plain', identity, build, options), []);
@@ -67,25 +69,24 @@ async function openPlain(rootfs: Layer, options: OpenRootfsOptions): Promise<Roo
 /** An engine's overlay mount: the image named by its layers, what is the container's own apart from it. */
 async function openOverlay(source: RootfsSource, options: OpenRootfsOptions): Promise<RootfsImage> {
   const overlay = { overlay: true };
-  const own: ScannedLayer[] = [];
-  for (const layer of source.own) own.push(await scanLayer(layer, overlay));
+  let own = source.own.map((layer) => scanLayer(layer, overlay));
   if (isIndirect(own)) throw new IndirectLayersError();
-  const ownTree = own.length === 0 ? undefined : mergeScanned(own, 'keep');
-
-  const delta = ownTree === undefined ? [] : deltaFor(ownTree, options);
+  const delta = deltaFor(own, options);
   if (delta !== undefined) {
     checkUnchanged(own, overlay);
     const build = buildLayers(source, [], options);
     return toImage(await openFromCache('layers', layerIdentity(source.image), build, options), delta);
   }
-  const identity = `${layerIdentity(source.image)} ${ownIdentity(ownTree)}`;
+  if (own.some(hasContent)) own = await Promise.all(source.own.map((layer) => scanSettled(layer, overlay)));
+  const identity = `${layerIdentity(source.image)} ${ownIdentity(own)}`;
   const build = buildLayers(source, own, options);
   return toImage(await openFromCache('merged', identity, build, options), []);
 }
 
 /** undefined: the container's own layers must be in the image itself. */
-function deltaFor(own: TreeEntry, options: OpenRootfsOptions): LayerEntry[] | undefined {
-  return options.format === 'erofs' ? readDelta(own, idTranslation(options)) : undefined;
+function deltaFor(own: readonly ScannedLayer[], options: OpenRootfsOptions): LayerEntry[] | undefined {
+  if (options.format === 'iso9660') return undefined;
+  return own.length === 0 ? [] : readDelta(mergeScanned(own, 'keep'), idTranslation(options));
 }
 
 function openFromCache(
@@ -132,9 +133,7 @@ function idTranslation({ uidMappings, gidMappings }: OpenRootfsOptions): {
 function buildLayers(source: RootfsSource, own: readonly ScannedLayer[], options: OpenRootfsOptions): Build {
   return async (folder) => {
     const overlay = { overlay: true };
-    const layers: ScannedLayer[] = [];
-    for (const layer of source.image) layers.push(await scanLayer(layer, overlay));
-    layers.push(...own);
+    const layers = [...source.image.map((layer) => scanLayer(layer, overlay)), ...own];
     if (isIndirect(layers)) throw new IndirectLayersError();
     const tree = (): TreeEntry => mergeScanned(layers, 'drop');
     return buildOf(source.rootfs, layers, overlay, tree, options)(folder);

@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
 import { fstatSync, realpathSync } from 'node:fs';
 import { errorMessage, RunncError } from '../errors.ts';
 import { readMounts } from './mountinfo.ts';
-import { isWhiteout, mergeLayers, overlayFolders } from './overlay.ts';
+import { mergeLayers, overlayFolders } from './overlay.ts';
 import { latestChange, openFolder, parseScan, scan, walk, type Scan, type TreeEntry } from './tree.ts';
 
 /** One folder of files. */
@@ -91,13 +91,17 @@ export interface ScannedLayer {
   readonly tree: TreeEntry;
 }
 
-/** Scans a folder; waits, if something changed just now, until a further change would be told from it. */
-export async function scanLayer(layer: Layer, options: { overlay: boolean }): Promise<ScannedLayer> {
+export function scanLayer(layer: Layer, options: { overlay: boolean }): ScannedLayer {
+  const records = scan(layer.fd, layer.path, options);
+  return { layer, records, tree: parseScan(records, layer.fd) };
+}
+
+/** Waits, if something changed just now, until a further change would be told from it. */
+export async function scanSettled(layer: Layer, options: { overlay: boolean }): Promise<ScannedLayer> {
   for (;;) {
-    const records = scan(layer.fd, layer.path, options);
-    const tree = parseScan(records, layer.fd);
-    const ageNs = BigInt(Date.now()) * 1_000_000n - latestChange(tree);
-    if (ageNs < 0n || ageNs > TICK_NS) return { layer, records, tree };
+    const scanned = scanLayer(layer, options);
+    const ageNs = BigInt(Date.now()) * 1_000_000n - latestChange(scanned.tree);
+    if (ageNs < 0n || ageNs > TICK_NS) return scanned;
     await new Promise((resolve) => setTimeout(resolve, Number((TICK_NS - ageNs) / 1_000_000n) + 1));
   }
 }
@@ -123,21 +127,25 @@ export function mergeScanned(layers: readonly ScannedLayer[], whiteouts: 'drop' 
   );
 }
 
+/** Is there anything in it that Docker did not put there itself? */
+export function hasContent({ tree }: ScannedLayer): boolean {
+  return [...walk(tree)].some((entry) => entry.kind === 'file' && entry.sizeBytes > 0);
+}
+
 /**
  * What the container's own layers add, as far as an image that holds them merged is concerned. Docker's are made
  * anew for each container, yet nearly always the same: empty files, folders and links. Those count by name, mode,
- * owner and target; anything with content by device, inode and ctime.
+ * owner and target; a file with content by device, inode and ctime.
  */
-export function ownIdentity(own: TreeEntry | undefined): string {
+export function ownIdentity(own: readonly ScannedLayer[]): string {
   const hash = createHash('sha256');
-  for (const entry of own === undefined ? [] : walk(own)) {
-    const { path, kind, mode, uid, gid, opaque, target } = entry;
-    const hasContent = kind === 'file' && entry.sizeBytes > 0;
-    const isDevice = (kind === 'char' || kind === 'block') && !isWhiteout(entry);
-    const content = hasContent
-      ? [entry.dev, entry.ino, entry.ctimeNs].map(String)
-      : [isDevice ? `${String(entry.major)}:${String(entry.minor)}` : '', target.toString('latin1')];
-    hash.update(JSON.stringify([path, kind, mode, uid, gid, opaque, isWhiteout(entry), ...content]));
+  for (const entry of own.length === 0 ? [] : walk(mergeScanned(own, 'keep'))) {
+    const { path, kind, mode, uid, gid, opaque, major, minor, target } = entry;
+    const inode =
+      kind === 'file' && entry.sizeBytes > 0 ? [entry.dev, entry.ino, entry.ctimeNs].map(String) : [];
+    hash.update(
+      JSON.stringify([path, kind, mode, uid, gid, opaque, major, minor, target.toString('latin1'), inode]),
+    );
   }
   return hash.digest('hex');
 }
