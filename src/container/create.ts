@@ -103,6 +103,7 @@ async function createLocked(
     systemd: options.systemdCgroup ?? false,
     rootless: options.rootless ?? !isRoot,
   });
+  cgroup.refuseUsed();
   const tenderFd = keep(sealedMemfd('tender', readAsset('tender-spt'), 'executable'));
   const kernelFd =
     guest.kernel.type === 'descriptor'

@@ -28,7 +28,11 @@ export async function destroy(
   if (record !== undefined) {
     const cgroup = await openCgroup(record.cgroup);
     // By its pidfd first: it may have been cut off before it was put into the cgroups.
-    await killProcess(record, () => cgroup.killAll());
+    // Until it is complete there is nothing in them but that process, and somebody else may have taken the same
+    // cgroups between our look and our entry.
+    await killProcess(record, async () => {
+      if (record.complete) await cgroup.killAll();
+    });
     await cgroup.delete();
     await runPoststopHooks(record, onWarning);
   }

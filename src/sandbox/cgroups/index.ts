@@ -43,8 +43,13 @@ export interface CgroupManager {
   readonly state: CgroupState;
 
   /**
-   * Makes the cgroups, sets the limits and only then moves the process in. Refuses a cgroup that holds
-   * processes or is frozen. Undoes itself when it fails.
+   * Throws STATE for cgroups that hold processes or are frozen. To be called before `state` is written down, for
+   * what state.json names is killed and removed with the container.
+   */
+  refuseUsed(): void;
+
+  /**
+   * Makes the cgroups, sets the limits and only then moves the process in. Undoes itself when it fails.
    */
   enter(pid: number, resources: Resources | undefined): Promise<void>;
 

@@ -29,7 +29,6 @@ export class CgroupV1 implements CgroupManager {
   }
 
   async enter(pid: number, resources: Resources = {}): Promise<void> {
-    this.#refuseUsed();
     try {
       if (this.#state.systemd) {
         const { startScope } = await import('./systemd.ts');
@@ -161,7 +160,7 @@ export class CgroupV1 implements CgroupManager {
   }
 
   /** Another container's limits, or its frozen state, must not become this one's. */
-  #refuseUsed(): void {
+  refuseUsed(): void {
     const pids = this.pids();
     if (pids.length > 0) {
       throw new RunncError(

@@ -26,7 +26,6 @@ export class CgroupV2 implements CgroupManager {
 
   /** linux.resources.devices would need an eBPF program; see v2-limits.ts for why there is none. */
   async enter(pid: number, resources: Resources = {}): Promise<void> {
-    this.#refuseUsed();
     try {
       if (this.#state.systemd) {
         const { startScope } = await import('./systemd.ts');
@@ -150,7 +149,7 @@ export class CgroupV2 implements CgroupManager {
   }
 
   /** Another container's limits, or its frozen state, must not become this one's. */
-  #refuseUsed(): void {
+  refuseUsed(): void {
     const pids = this.pids();
     if (pids.length > 0) {
       throw new RunncError(
