@@ -25,6 +25,7 @@ static int descriptor_of(const char *source, const char *what)
 {
     char *end;
     long fd;
+    int descriptor_flags;
 
     errno = 0;
     fd = strtol(source + 1, &end, 10);
@@ -32,7 +33,9 @@ static int descriptor_of(const char *source, const char *what)
         fail("%s: '%s' is not @ and the number of a descriptor", what, source);
     if (fd <= STDERR_FILENO)
         fail("%s: descriptor %ld is the console's; pass another one", what, fd);
-    if (fcntl((int)fd, F_GETFD) < 0)
+    /* Those that the tender opened are close-on-exec, which inherited ones cannot be. */
+    descriptor_flags = fcntl((int)fd, F_GETFD);
+    if (descriptor_flags < 0 || (descriptor_flags & FD_CLOEXEC))
         fail("%s: descriptor %ld is not open", what, fd);
     return (int)fd;
 }
