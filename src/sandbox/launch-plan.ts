@@ -3,7 +3,7 @@
  * as plain data. init reads it, does it in a fixed order and decides nothing.
  *
  * Descriptors in a plan are numbers of open descriptors in *this* process; launch() hands them over and the
- * caller closes its own afterwards. No path of the host is in a plan except the programs of hooks.
+ * caller closes its own afterwards.
  */
 
 /** Linux namespaces by the names of runtime-spec (config-linux.md, "Namespaces"). */
@@ -48,7 +48,7 @@ export interface HookCredentials {
   readonly uid: number;
   readonly gid: number;
   readonly additionalGids: readonly number[];
-  /** Bit n is capability number n; permitted, effective, inheritable and bounding set alike. */
+  /** Bit n is capability number n; the bounding set, which is what uid 0 gets. Other users have no capability. */
   readonly capabilities: bigint;
   /** 0 to 0o777. */
   readonly umask: number;
@@ -115,7 +115,7 @@ export interface JailPlan {
 }
 
 /**
- * For the fault battery only (see faultFromEnvironment): at the named step of init either init dies on the spot
+ * For the fault battery only (see faultFrom): at the named step of init either init dies on the spot
  * as if by SIGKILL, or init asks the runtime at its other end to kill itself, waits until it is gone, and goes on.
  */
 export interface FaultPlan {
@@ -135,7 +135,7 @@ export interface LaunchPlan {
   /** Opens 0, 1, 2 anew (where the kernel can) so that O_NONBLOCK set by the tender reaches no other holder. */
   readonly reopenStdio: boolean;
   readonly terminal?: TerminalPlan;
-  /** From listenUnix(): `start` connects to it. */
+  /** From listenUnix(): `start` connects to it. Close it after launch(), or start cannot see init's end. */
   readonly startSocketFd: number;
 
   /** Each kind at most once. Jail and pid file work with any subset: the jail's mount namespace is always its own. */
@@ -145,7 +145,7 @@ export interface LaunchPlan {
   readonly timeOffsets: readonly TimeOffset[];
   readonly hostname?: string;
   readonly domainname?: string;
-  /** Keys with dots as sysctl(8) has them ("net.ipv4.ip_forward"). checkSysctls() says which are allowed. */
+  /** Keys with dots as sysctl(8) has them ("net.ipv4.ip_forward"), namespaced ones only. */
   readonly sysctls: readonly SysctlPlan[];
 
   /** The bundle's rootfs, O_PATH | O_DIRECTORY: cwd of createContainer hooks, root of startContainer hooks. */
@@ -154,7 +154,7 @@ export interface LaunchPlan {
   readonly startContainerHooks: readonly HookPlan[];
   readonly hookCredentials: HookCredentials;
 
-  /** -1000 to 1000. */
+  /** -1000 to 1000. An ordinary user cannot go below what /proc/self/oom_score_adj says. */
   readonly oomScoreAdj?: number;
   /** RLIMIT_CORE is 0 whatever is here. */
   readonly rlimits: readonly RlimitPlan[];
@@ -194,7 +194,8 @@ export type RlimitName = (typeof rlimitNames)[number];
 
 /**
  * The steps of init in the order in which they are reached (tender/init/init.c names the same); each is the
- * moment *before* the step is done. Those from 'start-requested' on happen at start, the others at create.
+ * moment *before* the step is done. Those from 'start-requested' on happen at start, the others at create; 'jail' and
+ * 'credentials' do only if there are startContainer hooks, else they stand between 'root' and 'report-created'.
  */
 export const initSteps = [
   'user-namespace',
@@ -213,3 +214,14 @@ export const initSteps = [
   'exec',
 ] as const;
 export type InitStep = (typeof initSteps)[number];
+
+/**
+ * The fault battery's switch, from the runtime's own environment (RUNNC_FAULT="init:STEP" or "runtime:STEP"): whoever
+ * may set that may as well kill the runtime. Neither config nor image can reach it. Undefined if unset or unknown.
+ */
+export function faultFrom(value: string | undefined): FaultPlan | undefined {
+  const [victim, name] = (value ?? '').split(':');
+  const step = initSteps.find((known) => known === name);
+  if (step === undefined || (victim !== 'init' && victim !== 'runtime')) return undefined;
+  return { step, victim };
+}

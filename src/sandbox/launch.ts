@@ -1,9 +1,25 @@
 /**
  * Hands a launch plan to init and talks with it until the container is created, and later until it is started.
- * The one place that knows the protocol; tender/init/init.c is its other end.
+ * The one place that knows the protocol; tender/init/report.h is its other end.
  */
-import { RunncError } from '../errors.ts';
-import type { LaunchPlan } from './launch-plan.ts';
+import { closeSync, writeFileSync } from 'node:fs';
+import { readAsset } from '../assets.ts';
+import { errnoOf, RunncError, type ErrorCode } from '../errors.ts';
+import {
+  connectUnix,
+  pidfdOpen,
+  pidfdSendSignal,
+  receiveMessage,
+  sealedMemfd,
+  sendMessage,
+  socketPair,
+  spawn,
+  waitExit,
+  type ExitStatus,
+  type SpawnedProcess,
+} from '../native.ts';
+import { encodePlan } from './encode-plan.ts';
+import type { IdMapping, LaunchPlan, UserNamespacePlan } from './launch-plan.ts';
 
 /** The container's process: init until start, the tender afterwards; one pid, one wait status. */
 export interface InitProcess {
@@ -23,21 +39,87 @@ export interface HookStates {
   readonly startContainer: string;
 }
 
+/** First bytes of messages, tender/init/report.h. */
+const message = {
+  userNamespace: 'U',
+  namespaces: 'N',
+  created: 'C',
+  executing: 'E',
+  failed: 'F',
+  fault: 'X',
+  mapped: 'M',
+  continue: 'G',
+  start: 'S',
+} as const;
+
+const failureCodes: Readonly<Record<string, ErrorCode>> = {
+  H: 'HOST',
+  K: 'HOOK',
+  D: 'EXEC_DENIED',
+  I: 'INVALID',
+};
+
+const SIGKILL = 9;
+
 /**
  * Creates the container's process. `onNamespaces` is called once its namespaces exist and before anything is
  * done inside them: there the caller records the pid, puts it in the cgroup, runs prestart and createRuntime
  * hooks and sets up the network. Resolves when init waits for start.
  *
- * Whatever fails (init, onNamespaces): rejects with a RunncError, and the process is gone and reaped by then.
- * If this process dies before it resolves, init ends by itself. Closes no descriptor of the plan.
+ * Whatever fails (init, onNamespaces): rejects, with a RunncError where it was init, and the process is gone and
+ * reaped by then. If this process dies before it resolves, init ends by itself. Closes no descriptor of the plan.
  */
 export async function launch(
   plan: LaunchPlan,
   onNamespaces: (init: InitProcess) => Promise<HookStates>,
 ): Promise<InitProcess> {
-  void plan;
-  void onNamespaces;
-  throw new RunncError('INTERNAL', 'not built yet');
+  const { sync, stage } = spawnInit(plan);
+  let init: InitProcess | undefined;
+  try {
+    for (;;) {
+      const { data, fds, senderPid } = await receiveMessage(sync);
+      switch (kindOf(data)) {
+        case message.userNamespace:
+          writeIdMaps(stage.pid, plan.userNamespace);
+          sendMessage(sync, Buffer.from(message.mapped));
+          break;
+        case message.namespaces: {
+          const pidfd = fds[0];
+          if (pidfd === undefined || senderPid === undefined) throw misunderstood();
+          init = { pid: senderPid, containerPid: data.readUInt32LE(1), pidfd };
+          sendStates(sync, await onNamespaces(init));
+          break;
+        }
+        case message.created:
+          if (init === undefined) throw misunderstood();
+          return init;
+        case message.failed:
+          if (init === undefined && senderPid !== undefined && senderPid !== stage.pid) {
+            init = { pid: senderPid, containerPid: 0, pidfd: pidfdOpen(senderPid) };
+          }
+          throw failureOf(data.subarray(1));
+        case message.fault:
+          process.kill(process.pid, 'SIGKILL');
+          break;
+        case undefined:
+          throw endedEarly(await reap((init ?? stage).pidfd));
+        default:
+          throw misunderstood();
+      }
+    }
+  } catch (error) {
+    if (init !== undefined) {
+      // It would end by itself when it finds us gone; this way it does so at once, even stopped.
+      killProcess(init.pidfd);
+      await reap(init.pidfd);
+      closeSync(init.pidfd);
+    }
+    throw error;
+  } finally {
+    closeSync(sync);
+    await reap(stage.pidfd);
+    closeSync(stage.pidfd);
+  }
 }
 
 /**
@@ -46,7 +128,149 @@ export async function launch(
  * and with STATE if nobody listens there any more (already started, or dead).
  */
 export async function start(directoryFd: number, name: string): Promise<void> {
-  void directoryFd;
-  void name;
-  throw new RunncError('INTERNAL', 'not built yet');
+  const connection = connectToInit(directoryFd, name);
+  try {
+    sendMessage(connection, Buffer.from(message.start));
+    const reply = await readToEnd(connection);
+    const end = reply.indexOf(message.failed);
+    if (end !== -1) throw failureOf(reply.subarray(end + 1));
+    // The tender's execution closed the connection; without the word before it, it was the death of init.
+    if (!reply.includes(message.executing)) throw endedEarly(undefined);
+  } finally {
+    closeSync(connection);
+  }
+}
+
+function connectToInit(directoryFd: number, name: string): number {
+  try {
+    return connectUnix(directoryFd, name);
+  } catch (error) {
+    if (errnoOf(error) !== 'ECONNREFUSED' && errnoOf(error) !== 'ENOENT') throw error;
+    throw new RunncError('STATE', 'cannot start a container that is not in the created state', {
+      cause: error,
+    });
+  }
+}
+
+async function readToEnd(connection: number): Promise<Buffer> {
+  let all = Buffer.alloc(0);
+  for (;;) {
+    const { data } = await receiveMessage(connection);
+    if (data.length === 0) return all;
+    all = Buffer.concat([all, data]);
+    if (data.includes(message.fault)) process.kill(process.pid, 'SIGKILL');
+  }
+}
+
+/** Starts init's first stage; `sync` is our end of the conversation. */
+function spawnInit(plan: LaunchPlan): { readonly sync: number; readonly stage: SpawnedProcess } {
+  const [sync, initSync] = socketPair();
+  const toClose = [initSync];
+  try {
+    const { bytes, descriptors } = encodePlan(plan, initSync);
+    const planFd = sealedMemfd('runnc-plan', bytes, 'data');
+    toClose.push(planFd);
+    const executableFd = sealedMemfd('runnc-init', readAsset('init'), 'executable');
+    toClose.push(executableFd);
+    const stage = spawn({
+      executableFd,
+      argv: ['runnc-init', String(descriptors.length)],
+      environment: [],
+      descriptors: [...descriptors, planFd],
+    });
+    return { sync, stage };
+  } catch (error) {
+    closeSync(sync);
+    throw error;
+  } finally {
+    // initSync above all: as long as we hold it, the end of init cannot be seen.
+    toClose.forEach((fd) => {
+      closeSync(fd);
+    });
+  }
+}
+
+/** user_namespaces(7): setgroups before gid_map. One write each, the kernel takes no second. */
+function writeIdMaps(pid: number, maps: UserNamespacePlan | undefined): void {
+  if (maps === undefined) throw new RunncError('INTERNAL', 'a new user namespace needs its maps');
+  const folder = `/proc/${String(pid)}`;
+  if (maps.denySetgroups) writeFileSync(`${folder}/setgroups`, 'deny');
+  writeMap(`${folder}/uid_map`, 'linux.uidMappings', maps.uidMappings);
+  writeMap(`${folder}/gid_map`, 'linux.gidMappings', maps.gidMappings);
+}
+
+function writeMap(path: string, field: string, mappings: readonly IdMapping[]): void {
+  const lines = mappings.map(
+    (map) => `${String(map.containerId)} ${String(map.hostId)} ${String(map.size)}\n`,
+  );
+  try {
+    writeFileSync(path, lines.join(''));
+  } catch (error) {
+    const reason = errnoOf(error) ?? 'unknown error';
+    const text = `${field}: the kernel refuses this map (${reason}): ${lines.join(', ').replaceAll('\n', '')}`;
+    throw new RunncError('HOST', text, { cause: error });
+  }
+}
+
+function sendStates(sync: number, states: HookStates): void {
+  const fds: number[] = [];
+  try {
+    fds.push(sealedMemfd('runnc-state', Buffer.from(states.createContainer), 'data'));
+    fds.push(sealedMemfd('runnc-state', Buffer.from(states.startContainer), 'data'));
+    sendMessage(sync, Buffer.from(message.continue), fds);
+  } catch (error) {
+    // Init is dead already: what receiveMessage says next is the better error.
+    if (errnoOf(error) !== 'EPIPE') throw error;
+  } finally {
+    fds.forEach((fd) => {
+      closeSync(fd);
+    });
+  }
+}
+
+function kindOf(data: Buffer): string | undefined {
+  return data.length === 0 ? undefined : String.fromCharCode(data[0] ?? 0);
+}
+
+function failureOf(data: Buffer): RunncError {
+  const code = failureCodes[String.fromCharCode(data[0] ?? 0)] ?? 'HOST';
+  return new RunncError(
+    code,
+    data
+      .toString('utf8', 1)
+      .trim()
+      .replace(/\s*\n\s*/g, ' '),
+  );
+}
+
+function misunderstood(): RunncError {
+  return new RunncError('INTERNAL', 'init said something that the runtime does not understand');
+}
+
+function endedEarly(status: ExitStatus | undefined): RunncError {
+  const how =
+    status === undefined
+      ? ''
+      : status.type === 'exited'
+        ? ` (exit status ${String(status.code)})`
+        : ` (signal ${String(status.signal)}; does linux.resources.memory.limit leave it any room?)`;
+  return new RunncError('HOST', `the container's process ended before it could be started${how}`);
+}
+
+function killProcess(pidfd: number): void {
+  try {
+    pidfdSendSignal(pidfd, SIGKILL);
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error;
+  }
+}
+
+/** Undefined if it was reaped before. */
+async function reap(pidfd: number): Promise<ExitStatus | undefined> {
+  try {
+    return await waitExit(pidfd);
+  } catch (error) {
+    if (errnoOf(error) === 'ECHILD') return undefined;
+    throw error;
+  }
 }
