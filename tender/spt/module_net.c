@@ -185,8 +185,9 @@ static bool check_tap(const struct tender *tender, int fd, const char *source, c
             return false;
         fail("%s: %s is neither a tap nor a socket", what, source);
     }
-    if ((request->ifr_flags & (IFF_TAP | IFF_NO_PI)) != (IFF_TAP | IFF_NO_PI))
-        fail("%s: %s is not a tap opened with IFF_TAP and IFF_NO_PI", what, source);
+    /* IFF_NO_PI must be set too, but TUNGETIFF uses its bit for IFF_NOFILTER. */
+    if (!(request->ifr_flags & IFF_TAP))
+        fail("%s: %s is a tun, not a tap; open it with IFF_TAP | IFF_NO_PI", what, source);
     if (!!(request->ifr_flags & IFF_VNET_HDR) != vnet)
         fail("%s: %s was opened with%s IFF_VNET_HDR, but the guest has%s the extra vnet", what,
              source, vnet ? "out" : "", vnet ? "" : " not");

@@ -1,4 +1,4 @@
-/* with-tap NAME plain|vnet|pi COMMAND...: runs COMMAND with the tap NAME as descriptor 3. */
+/* with-tap NAME plain|vnet|tun COMMAND...: runs COMMAND with the tap (or tun) NAME as descriptor 3. */
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
@@ -9,14 +9,13 @@
 
 int main(int argc, char **argv)
 {
-    struct ifreq request = {.ifr_flags = IFF_TAP};
+    struct ifreq request = {.ifr_flags = IFF_NO_PI};
     int fd;
 
     if (argc < 4)
         return 2;
     snprintf(request.ifr_name, sizeof request.ifr_name, "%s", argv[1]);
-    if (strcmp(argv[2], "pi") != 0)
-        request.ifr_flags |= IFF_NO_PI;
+    request.ifr_flags |= strcmp(argv[2], "tun") == 0 ? IFF_TUN : IFF_TAP;
     if (strcmp(argv[2], "vnet") == 0)
         request.ifr_flags |= IFF_VNET_HDR;
     fd = open("/dev/net/tun", O_RDWR);
