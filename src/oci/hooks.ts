@@ -9,6 +9,8 @@ import type { State } from './state.ts';
 
 /** Text of a failed hook that is kept for the error. */
 const MAX_OUTPUT_BYTES = 4096;
+/** A longer timer would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How long to wait for the rest of the output of a failed hook whose children keep it open. */
 const OUTPUT_GRACE_MS = 500;
 
@@ -45,10 +47,13 @@ function runHook(hook: Hook, stdin: string, cwd: string): Promise<void> {
     const timer =
       hook.timeout === undefined
         ? undefined
-        : setTimeout(() => {
-            timedOut = true;
-            child.kill('SIGKILL');
-          }, hook.timeout * 1000);
+        : setTimeout(
+            () => {
+              timedOut = true;
+              child.kill('SIGKILL');
+            },
+            Math.min(hook.timeout * 1000, MAX_TIMER_MS),
+          );
 
     // A hook need not read its state.
     child.stdin.on('error', () => undefined).end(stdin);

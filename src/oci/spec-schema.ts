@@ -95,11 +95,7 @@ const hooks = array(
     {
       args: strings,
       env: strings,
-      timeout: leaf(
-        'an integer of seconds more than 0',
-        '',
-        (value) => Number.isInteger(value) && Number(value) > 0,
-      ),
+      timeout: integer(1, 2 ** 31 - 1),
     },
   ),
 );
