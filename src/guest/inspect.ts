@@ -184,12 +184,14 @@ function onlyNote(notes: readonly Note[], owner: string, type: number, source: s
 }
 
 function decodeExtras(note: Buffer, source: string): ExtrasRequest {
-  const bad = (what: string): RunncError => new RunncError('INVALID', `${source}: runnc extras note: ${what}`);
+  const bad = (what: string): RunncError =>
+    new RunncError('INVALID', `${source}: runnc extras note: ${what}`);
   const content = note.subarray(EXTRAS_PADDING_BYTES);
   // The version comes first: what follows it may have another length in another version.
   if (content.length < 4) throw bad(`truncated (${note.length} bytes)`);
   const version = content.readUInt32LE(0);
-  if (version !== EXTRAS_VERSION) throw bad(`version ${version} is not supported, expected ${EXTRAS_VERSION}`);
+  if (version !== EXTRAS_VERSION)
+    throw bad(`version ${version} is not supported, expected ${EXTRAS_VERSION}`);
   if (content.length !== EXTRAS_NOTE_BYTES) {
     throw bad(`${note.length} bytes, expected ${EXTRAS_PADDING_BYTES + EXTRAS_NOTE_BYTES}`);
   }

@@ -1,5 +1,6 @@
 /** A Solo5 unikernel of the image as a Guest: its arguments plain, its devices matched by name. */
 import { RunncError } from '../errors.ts';
+import { shorten } from '../oci/schema.ts';
 import type { Guest } from './guest.ts';
 import type { Inspection, Solo5Inspection } from './inspect.ts';
 import type { Manifest } from './manifest.ts';
@@ -43,7 +44,8 @@ export function solo5Guest(input: Solo5GuestInput): Guest {
 
 /** What the tender would refuse later, said at create, with the path as the user knows it. */
 function runnable(inspection: Inspection, path: string): { readonly manifest: Manifest } {
-  const denied = (what: string): RunncError => new RunncError('EXEC_DENIED', `${path}: ${what}`);
+  const denied = (what: string): RunncError =>
+    new RunncError('EXEC_DENIED', `exec: ${shorten(path)}: exec format error: ${what}`);
   if (inspection.kind !== 'solo5') throw denied('not a Solo5 unikernel');
   const { abi, manifest, extras }: Solo5Inspection = inspection;
   if (abi.target !== 'spt') {
