@@ -12,7 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define KERNEL_NAME "tender-spt"
+/* Bytes: a path, and the arguments that the guest's command line has room for. */
+#define TITLE_MAX (4096u + GUEST_CMDLINE_SIZE)
 
 static int by_number(const void *a, const void *b)
 {
@@ -50,19 +51,45 @@ static void close_others(const struct tender *tender)
     close_between(next, ~0u);
 }
 
-/*
- * /proc/PID/cmdline and ps show the strings that exec put on the stack, even
- * when the stack is unmapped as long as it is there, and the guest could read
- * them: environment, options with paths of the host.
- */
-static void wipe_strings(char **argv)
+static void append(char *title, size_t *used, const char *text)
 {
+    const size_t size = strlen(text) + 1;
+
+    if (size > TITLE_MAX - *used)
+        return;
+    memcpy(title + *used, text, size);
+    *used += size;
+}
+
+/*
+ * Wipes the strings that exec put on the stack: the environment, and options
+ * that may name paths of the host. In their place ps and the like get the
+ * guest's command line, which the guest knows anyhow. Its first word is the
+ * kernel, or for a descriptor the name under which we were started.
+ */
+static void replace_strings(struct tender *tender, char **argv)
+{
+    static char title[TITLE_MAX];
     extern char **environ;
+    char *const start = argv[0];
+    size_t used = 0, room = 0;
+
+    append(title, &used, tender->kernel_path[0] == '@' ? argv[0] : tender->kernel_path);
+    for (char **arg = tender->guest_args; *arg != NULL; arg++)
+        append(title, &used, *arg);
 
     for (char **s = environ; *s != NULL; s++)
         explicit_bzero(*s, strlen(*s));
-    for (char **s = argv; *s != NULL; s++)
+    for (char **s = argv; *s != NULL; s++) {
+        /* exec packs them one behind the other. */
+        if (*s == start + room)
+            room += strlen(*s) + 1;
         explicit_bzero(*s, strlen(*s));
+    }
+    if (used > room)
+        used = room;
+    memcpy(start, title, used);
+    tender->command_line = (struct command_line){.start = (uintptr_t)start, .used = used};
 }
 
 void confine(struct tender *tender, char **argv)
@@ -70,7 +97,7 @@ void confine(struct tender *tender, char **argv)
     const struct rlimit none = {0, 0};
 
     close_others(tender);
-    wipe_strings(argv);
+    replace_strings(tender, argv);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         fail_errno("cannot set no_new_privs");
     /* Both: a core_pattern that is a pipe ignores the limit. */

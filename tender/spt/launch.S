@@ -45,8 +45,19 @@ launch:
     dec %r12
     jmp 1b
 
+2:  cld
+    lea LAUNCH_CLEAR(%rbx), %r13
+    mov $LAUNCH_CLEAR_COUNT, %r12d
+3:  mov (%r13), %rdi
+    mov 8(%r13), %rcx
+    xor %eax, %eax
+    rep stosb
+    add $16, %r13
+    dec %r12
+    jnz 3b
+
     /* The thread area is gone; a guest that uses %fs unset must fault. */
-2:  mov $ARCH_SET_FS, %edi
+    mov $ARCH_SET_FS, %edi
     xor %esi, %esi
     mov $SYS_arch_prctl, %eax
     syscall
@@ -74,7 +85,6 @@ launch:
     mov LAUNCH_WIPE_WORDS(%rbx), %rcx
     mov %rbx, %rdi
     xor %eax, %eax
-    cld
     rep stosq
 
     pxor %xmm0, %xmm0

@@ -21,6 +21,8 @@
 #define LAUNCH_FPROG 40
 #define LAUNCH_RANGE_COUNT 56
 #define LAUNCH_RANGES 64
+#define LAUNCH_CLEAR 160
+#define LAUNCH_CLEAR_COUNT 2
 
 #ifndef __ASSEMBLER__
 #include <linux/filter.h>
@@ -35,9 +37,11 @@ struct launch_plan {
     struct sock_fprog filter;
     /* Unmapped first: all of the tender but launch_code and launch_area. */
     uint64_t range_count;
-    struct {
+    struct launch_range {
         uint64_t start, size; /* bytes */
     } ranges[LAUNCH_MAX_RANGES];
+    /* Zeroed then: what shares pages with the command line that ps shows. */
+    struct launch_range clear[LAUNCH_CLEAR_COUNT];
     struct sock_filter program[LAUNCH_MAX_INSTRUCTIONS];
 };
 

@@ -14,6 +14,7 @@ _Static_assert(offsetof(struct launch_plan, wipe_words) == LAUNCH_WIPE_WORDS, "l
 _Static_assert(offsetof(struct launch_plan, filter) == LAUNCH_FPROG, "launch.h");
 _Static_assert(offsetof(struct launch_plan, range_count) == LAUNCH_RANGE_COUNT, "launch.h");
 _Static_assert(offsetof(struct launch_plan, ranges) == LAUNCH_RANGES, "launch.h");
+_Static_assert(offsetof(struct launch_plan, clear) == LAUNCH_CLEAR, "launch.h");
 _Static_assert(sizeof(struct launch_plan) <= LAUNCH_SIGNAL_STACK, "the plan reaches the stack");
 
 #define PAGE 4096ull
@@ -36,9 +37,9 @@ static void unmap(struct launch_plan *plan, uint64_t start, uint64_t end)
     plan->ranges[plan->range_count++].size = end - start;
 }
 
-/* The image but for launch_code and launch_area, whichever comes first; the page at zero that an
- * inherited personality may have mapped; the stack with the environment on it. */
-static void plan_unmapping(struct launch_plan *plan)
+/* The image but for launch_code and launch_area, in this order; the page at zero that an inherited
+ * personality may have mapped; the stack, with the environment on it. */
+static void plan_unmapping(struct launch_plan *plan, const struct command_line *command_line)
 {
     const uint64_t image = PAGE_DOWN((uintptr_t)__ehdr_start);
     const uint64_t image_end = PAGE_UP((uintptr_t)_end);
@@ -47,6 +48,7 @@ static void plan_unmapping(struct launch_plan *plan)
     /* The kernel puts the name of the executed file at the very top of the stack. */
     const char *top = (const char *)getauxval(AT_EXECFN);
     const uint64_t here = (uintptr_t)__builtin_frame_address(0);
+    const uint64_t kept = command_line->start, kept_end = kept + command_line->used;
 
     if (top == NULL || code >= area)
         fail("internal: unexpected layout of the tender");
@@ -54,7 +56,10 @@ static void plan_unmapping(struct launch_plan *plan)
     unmap(plan, image, code);
     unmap(plan, code_end, area);
     unmap(plan, area_end, image_end);
-    unmap(plan, PAGE_DOWN(here) - STACK_DEPTH, PAGE_UP((uintptr_t)top + strlen(top) + 1));
+    unmap(plan, PAGE_DOWN(here) - STACK_DEPTH, PAGE_DOWN(kept));
+    unmap(plan, PAGE_UP(kept_end), PAGE_UP((uintptr_t)top + strlen(top) + 1));
+    plan->clear[0] = (struct launch_range){PAGE_DOWN(kept), kept - PAGE_DOWN(kept)};
+    plan->clear[1] = (struct launch_range){kept_end, PAGE_UP(kept_end) - kept_end};
 }
 
 void run(struct tender *tender)
@@ -71,7 +76,7 @@ void run(struct tender *tender)
     plan->wipe_words = (offsetof(struct launch_plan, program) +
                         plan->filter.len * sizeof(struct sock_filter)) /
                        8;
-    plan_unmapping(plan);
+    plan_unmapping(plan, &tender->command_line);
     if (tender->trace)
         trace_ready();
     launch(plan);

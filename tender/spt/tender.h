@@ -53,6 +53,12 @@ struct mapped_file {
     uint64_t base;      /* where the plan wants it, 0: anywhere */
 };
 
+/* Where exec put the command line, and how much of it is still in use: for ps. */
+struct command_line {
+    uint64_t start;
+    uint64_t used; /* bytes */
+};
+
 struct tender {
     /* The command line. */
     const char *kernel_path;
@@ -76,6 +82,7 @@ struct tender {
     uint64_t above;     /* next free address above guest memory and its gap */
     struct runnc_boot_info boot;
     struct filter filter;
+    struct command_line command_line; /* set by confine */
 };
 
 struct module {
@@ -144,7 +151,7 @@ const char *extra_name(uint32_t extra);
 /* boot.c: writes boot info, manifest and command line into guest memory. */
 void boot_info_write(struct tender *tender);
 
-/* confine.c: takes from the process what the guest must not have. */
+/* confine.c: takes from the process what the guest must not have. argv is main's. */
 void confine(struct tender *tender, char **argv);
 
 /* signals.c: who gets which signal. */
