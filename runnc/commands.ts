@@ -280,6 +280,31 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
     options: { json: { type: 'boolean', help: 'print JSON' }, help },
     load: () => import('./inspect.ts'),
   },
+  cache: {
+    summary: 'List, prune, remove or verify the cached images of root file systems',
+    details:
+      'ls lists them; prune removes those that no container uses, the least recently used first, and what crashes left behind; rm removes the given ones; verify reads every byte of the given ones, or of all, and fails if anything was altered. A removed image that containers run from is freed when the last of them ends.',
+    operands: '<ls|prune|rm|verify> [key...]',
+    minOperands: 1,
+    maxOperands: Infinity,
+    options: {
+      format,
+      force: { type: 'boolean', short: 'f', help: 'rm: also what containers run from' },
+      keep: {
+        type: 'string',
+        value: 'SIZE',
+        help: 'prune: until the rest takes no more than this, such as 10g',
+      },
+      dir: {
+        type: 'string',
+        value: 'DIR',
+        complete: 'folder',
+        help: 'the cache (default: /var/lib/runnc/cache, for users $XDG_CACHE_HOME/runnc)',
+      },
+      help,
+    },
+    load: () => import('./cache.ts'),
+  },
   exec: {
     summary: 'Not supported: a unikernel runs one program',
     operands: `${ID} [command [arguments]]`,

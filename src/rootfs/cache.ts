@@ -147,7 +147,7 @@ export class Cache {
 
   /** Every entry, the most recently used first. */
   list(): ListedEntry[] {
-    return this.#keys()
+    return this.keys()
       .flatMap((key) => {
         const listed = this.#listed(key);
         return listed === undefined ? [] : [listed];
@@ -178,7 +178,7 @@ export class Cache {
    * the last one ends. Without `force` an entry in use is an error.
    */
   remove(keyOrPrefix: string, { force }: { force: boolean }): string {
-    const key = this.#find(keyOrPrefix);
+    const key = this.find(keyOrPrefix);
     if (!this.#remove(key, { force })) {
       throw new RunncError(
         'STATE',
@@ -197,11 +197,6 @@ export class Cache {
     } catch (error) {
       return errorMessage(error);
     }
-  }
-
-  /** All keys, of damaged entries too. */
-  keys(): string[] {
-    return this.#keys();
   }
 
   async #tryOpen(key: string): Promise<OpenedEntry | undefined | 'gone'> {
@@ -367,8 +362,9 @@ export class Cache {
     return lock === 'in use';
   }
 
-  #find(prefix: string): string {
-    const keys = /^[0-9a-f]{4,64}$/.test(prefix) ? this.#keys().filter((key) => key.startsWith(prefix)) : [];
+  /** The key that begins so, with 4 digits at least. Throws NOT_FOUND or INVALID. */
+  find(prefix: string): string {
+    const keys = /^[0-9a-f]{4,64}$/.test(prefix) ? this.keys().filter((key) => key.startsWith(prefix)) : [];
     const [key] = keys;
     if (key === undefined) throw new RunncError('NOT_FOUND', `image ${prefix} does not exist in ${this.dir}`);
     if (keys.length > 1)
@@ -376,7 +372,8 @@ export class Cache {
     return key;
   }
 
-  #keys(): string[] {
+  /** All keys, of damaged entries too. */
+  keys(): string[] {
     return listFolder(join(this.dir, 'entries')).filter((name) => KEY.test(name));
   }
 
