@@ -1,6 +1,6 @@
 /** Builds test/tender/guest, with the extras note and without, and runs what the tender's tests need of it. */
 import { expect } from 'chai';
-import { execFileSync, spawnSync, type SpawnSyncOptions } from 'node:child_process';
+import { execFileSync, spawnSync, type SpawnSyncOptionsWithBufferEncoding } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dist, type Outcome } from '../unikernels/guest.ts';
@@ -43,12 +43,11 @@ export function buildExtrasGuest(folder: string): string {
 const STUCK_MS = 60_000;
 
 /** Runs the tender with these arguments. */
-export function tender(args: readonly string[], options: SpawnSyncOptions = {}): Outcome {
+export function tender(args: readonly string[], options: SpawnSyncOptionsWithBufferEncoding = {}): Outcome {
   const result = spawnSync(tenderPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: STUCK_MS,
     ...options,
-    encoding: 'buffer',
   });
   if (result.error) throw result.error;
   return {

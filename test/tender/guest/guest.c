@@ -44,9 +44,10 @@ static const struct {
 extern char gate_start[], gate_end[];
 void signal_entry(void);
 static uint8_t selector = 1; /* the tender is to clear it */
-static uint8_t signal_stack[65536] __attribute__((aligned(16)));
 
 #ifdef EXTRAS
+static uint8_t signal_stack[65536] __attribute__((aligned(16)));
+
 static const struct {
     struct solo5_note_header header;
     uint32_t pad;
@@ -149,6 +150,12 @@ void on_signal(int signal, const int *info, void *context)
     leave(0);
 }
 
+#ifndef EXTRAS
+static void show_boot_info(const struct runnc_boot_info *boot)
+{
+    print_value("mem_size", boot->mem_size);
+}
+#else
 static void show_boot_info(const struct runnc_boot_info *boot)
 {
     const uint8_t *config = (const uint8_t *)boot->config, *rootfs = (const uint8_t *)boot->rootfs;
@@ -177,6 +184,7 @@ static void show_boot_info(const struct runnc_boot_info *boot)
     print_value("stdio_nonblock", boot->stdio_nonblock);
     print_value("stdio_ready", boot->stdio_ready);
 }
+#endif
 
 /* Waits once without a limit. */
 static void wait_once(const struct runnc_boot_info *boot)
