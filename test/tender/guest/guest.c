@@ -197,6 +197,23 @@ static void wait_once(const struct runnc_boot_info *boot)
         HOST(__NR_epoll_pwait, boot->epollfd, &event, 1, -1, 0);
 }
 
+#define EAGAIN 11
+
+/* Output may be non-blocking as well. */
+static void write_all(const struct runnc_boot_info *boot, const char *from, long size)
+{
+    while (size > 0) {
+        const long written = HOST(__NR_write, 1, from, size, 0, 0);
+
+        if (written == -EAGAIN)
+            wait_once(boot);
+        else if (written < 0)
+            leave(3);
+        else
+            from += written, size -= written;
+    }
+}
+
 /* Copies standard input to standard output until its end. */
 static void echo(const struct runnc_boot_info *boot)
 {
@@ -206,10 +223,10 @@ static void echo(const struct runnc_boot_info *boot)
         const long got = HOST(__NR_read, 0, buffer, sizeof buffer, 0, 0);
 
         if (got == 0) return;
-        if (got == -11) /* EAGAIN */
+        if (got == -EAGAIN)
             wait_once(boot);
         else if (got > 0)
-            HOST(__NR_write, 1, buffer, got, 0, 0);
+            write_all(boot, buffer, got);
         else {
             print_value("read_error", (uint64_t)-got);
             return;
