@@ -152,13 +152,16 @@ static void make_time_namespace(const struct init *init, int offsets)
 {
     const struct plan *plan = &init->plan;
     if (unshare(CLONE_NEWTIME) != 0) fail_errno(init, "cannot make a time namespace");
-    for (uint32_t i = 0; i < plan->n_time_offsets; i++) {
+    char lines[256]; /* one write, the kernel takes no second; a plan has at most one line for each of two clocks */
+    size_t length = 0;
+    for (uint32_t i = 0; i < plan->n_time_offsets && length < sizeof lines; i++) {
         const struct plan_time_offset *offset = &plan->time_offsets[i];
-        char line[64];
-        int length = snprintf(line, sizeof line, "%s %lld %u\n", offset->boottime ? "boottime" : "monotonic",
-                              (long long)offset->seconds, offset->nanoseconds);
-        if (pwrite(offsets, line, (size_t)length, 0) != length) fail_errno(init, "linux.timeOffsets");
+        length += (size_t)snprintf(lines + length, sizeof lines - length, "%s %lld %u\n",
+                                   offset->boottime ? "boottime" : "monotonic", (long long)offset->seconds,
+                                   offset->nanoseconds);
     }
+    if (length >= sizeof lines) fail(init, FAILURE_INVALID, "linux.timeOffsets: too many");
+    if (length > 0 && write(offsets, lines, length) != (ssize_t)length) fail_errno(init, "linux.timeOffsets");
 }
 
 /* 0 in the new process, its pid in the old one. */

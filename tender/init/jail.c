@@ -82,13 +82,20 @@ void enter_empty_root(const struct init *init)
     switch_root(init, tree);
 }
 
+/* In the kernel's numbering; all of the 16 that Linux has. */
+static const char *const limit_names[16] = {
+    "RLIMIT_CPU",     "RLIMIT_FSIZE", "RLIMIT_DATA",       "RLIMIT_STACK",    "RLIMIT_CORE", "RLIMIT_RSS",
+    "RLIMIT_NPROC",   "RLIMIT_NOFILE", "RLIMIT_MEMLOCK",   "RLIMIT_AS",       "RLIMIT_LOCKS", "RLIMIT_SIGPENDING",
+    "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_RTPRIO",     "RLIMIT_RTTIME",
+};
+
 void apply_limits(const struct init *init)
 {
     const struct plan *plan = &init->plan;
     for (uint32_t i = 0; i < plan->n_rlimits; i++) {
         struct rlimit limit = {plan->rlimits[i].soft, plan->rlimits[i].hard};
         if (setrlimit((__rlimit_resource_t)plan->rlimits[i].resource, &limit) != 0) {
-            fail_errno(init, "process.rlimits: error setting rlimit type %u", plan->rlimits[i].resource);
+            fail_errno(init, "process.rlimits: error setting %s", limit_names[plan->rlimits[i].resource & 15]);
         }
     }
     /* A core would hold all of the guest's memory. */
