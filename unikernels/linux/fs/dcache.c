@@ -163,6 +163,16 @@ int d_lookup(struct dentry *parent, const struct qstr *name, struct dentry **fou
     return *found ? 0 : -ENOMEM;
 }
 
+void d_pin(struct dentry *dentry)
+{
+    for (; dentry->d_parent != dentry; dentry = dentry->d_parent) {
+        if (dentry->d_flags & DENTRY_HASHED)
+            continue;
+        dentry->d_hash = hash_name(dentry->d_parent, &dentry->d_name);
+        hash_insert(dentry);
+    }
+}
+
 void d_delete(struct dentry *dentry)
 {
     hash_remove(dentry);

@@ -127,6 +127,13 @@ struct file *fget(int fd)
     return file && !(file->f_flags & O_PATH) ? file_get(file) : NULL;
 }
 
+int fget_check(int fd, int err)
+{
+    const struct file *file = lookup(current->process->files, fd);
+
+    return file && !(file->f_flags & O_PATH) ? err : -EBADF;
+}
+
 struct file *file_from_fd(int fd)
 {
     return fget(fd);

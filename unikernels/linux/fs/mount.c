@@ -43,6 +43,7 @@ void mount_on(struct dentry *dentry, struct super_block *sb)
 {
     dentry->d_mounted = sb;
     sb->s_mountpoint = dget(dentry);
+    d_pin(dentry);
     list_add_tail(&mounts, &sb->s_list);
 }
 
@@ -182,11 +183,12 @@ static void mount_file(const struct runnc_rec_file *file)
     dput(dentry);
 }
 
-static void mount_records(void)
+static void mount_records(void *arg)
 {
     const struct runnc_record *record = NULL;
     bool dev = false;
 
+    (void)arg;
     while ((record = boot_record_next(RUNNC_REC_MOUNT, record))) {
         const struct runnc_rec_mount *mount = (const void *)record->data;
         const char *type = mount->strings, *target = type + strlen(type) + 1;
@@ -221,23 +223,49 @@ static void mount_root(void)
     boot.root = fs->sb.s_root;
 }
 
-void vfs_init(void)
+/* Does something as root, in the root, whoever is running or not yet running. */
+static void as_root(void (*function)(void *), void *arg)
 {
     static struct cred root = {.refs = 1, .cap_effective = ~0ull, .cap_permitted = ~0ull};
-    struct fs fs = {.count = 1};
+    struct fs fs = {.count = 1, .root = boot.root, .pwd = boot.root};
     struct process process = {.fs = &fs};
     struct task task = {.process = &process, .cred = &root};
     struct task *before = current;
 
     for (unsigned i = 0; i < RLIM_NLIMITS; i++)
         process.rlimits[i] = (struct rlimit64){RLIM64_INFINITY, RLIM64_INFINITY};
-    mount_root();
-    fs.root = fs.pwd = boot.root;
     current = &task;
-    mount_records();
+    function(arg);
+    current = before;
+}
+
+struct lookup {
+    const char *path;
+    struct dentry **found;
+    int err;
+};
+
+static void lookup_as_root(void *arg)
+{
+    struct lookup *lookup = arg;
+
+    lookup->err = path_lookup(AT_FDCWD, lookup->path, LOOKUP_FOLLOW, lookup->found);
+}
+
+int vfs_boot_lookup(const char *path, struct dentry **found)
+{
+    struct lookup lookup = {.path = path, .found = found};
+
+    as_root(lookup_as_root, &lookup);
+    return lookup.err;
+}
+
+void vfs_init(void)
+{
+    mount_root();
+    as_root(mount_records, NULL);
     if (boot_config.flags & RUNNC_BOOT_ROOT_READONLY)
         boot.root->d_sb->s_flags |= SB_RDONLY;
-    current = before;
 }
 
 /* ---- the processes' roots: task/fork_hooks.h ---- */

@@ -411,6 +411,11 @@ const void *file_data_in_place(struct file *file, uint64_t offset, size_t *len)
     return file->f_op->data_in_place ? file->f_op->data_in_place(file, offset, len) : NULL;
 }
 
+bool file_is_shareable(struct file *file)
+{
+    return file->f_op->share && !(file->f_inode->i_sb->s_flags & SB_RDONLY);
+}
+
 int file_share_pages(struct file *file, uint64_t offset, size_t len, void *home, void **existing)
 {
     if (!file->f_op->share)

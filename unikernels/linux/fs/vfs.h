@@ -207,6 +207,8 @@ struct dentry *d_alloc(struct dentry *parent, struct super_block *sb, const stru
                        struct inode *inode);
 /* The dentry of a name, from memory or from the file system. Permissions are the caller's. */
 int d_lookup(struct dentry *parent, const struct qstr *name, struct dentry **found);
+/* Keeps a name findable, with all above it, on file systems that keep none by themselves: it is covered. */
+void d_pin(struct dentry *dentry);
 /* The name was removed, given to another inode, or moved. */
 void d_delete(struct dentry *dentry);
 int d_move(struct dentry *dentry, struct dentry *new_parent, const struct qstr *new_name);
@@ -264,6 +266,9 @@ void path_parent_put(struct path_last *parent);
 /* As the current task: the right to add or remove names in a folder. */
 int may_create(const struct inode *dir);
 int may_delete(const struct inode *dir, const struct dentry *victim, bool folder);
+
+/* Before there is a process: from the root, as root. */
+int vfs_boot_lookup(const char *path, struct dentry **found);
 
 /*
  * Opens a path: flags and mode as open(2), resolve as LOOKUP_* above. What
@@ -383,6 +388,8 @@ int64_t vfs_write(struct file *file, struct iov_iter *from, uint64_t *pos, unsig
 /* The open file with a reference, or NULL (EBADF). fget refuses O_PATH, fget_raw does not. */
 struct file *fget(int fd);
 struct file *fget_raw(int fd);
+/* EBADF if fd is not open, else err: which of two errors a call reports. */
+int fget_check(int fd, int err);
 /* The lowest free descriptor from `from` on for file, whose reference it takes on success. EMFILE. */
 int fd_install(struct file *file, int from, bool cloexec);
 int fd_close(int fd);

@@ -1,0 +1,536 @@
+#include "console/tty.h"
+
+#include <asm/ioctls.h>
+#include <asm/signal.h>
+#include <linux/eventpoll.h>
+
+#include "lib/string.h"
+#include "mm/uaccess.h"
+#include "task/task.h"
+
+#define MARK_END 0x100u /* a line ends with this character */
+#define MARK_EOF 0x200u /* no character: VEOF */
+
+#define NSEC_PER_DECISECOND 100000000ll
+
+static const struct termios initial = {
+    .c_iflag = ICRNL | IXON,
+    .c_oflag = OPOST | ONLCR,
+    .c_cflag = B38400 | CS8 | CREAD,
+    .c_lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
+    .c_cc = {[VINTR] = 3, [VQUIT] = 28, [VERASE] = 127, [VKILL] = 21, [VEOF] = 4, [VMIN] = 1, [VSTART] = 17,
+             [VSTOP] = 19, [VSUSP] = 26, [VREPRINT] = 18, [VDISCARD] = 15, [VWERASE] = 23, [VLNEXT] = 22},
+};
+
+void tty_init(struct tty *tty)
+{
+    tty->termios = initial;
+    wait_queue_init(&tty->read_wait);
+    wait_queue_init(&tty->write_wait);
+}
+
+static bool local(const struct tty *tty, uint32_t flag)
+{
+    return tty->termios.c_lflag & flag;
+}
+
+/* c is the control character of that index; 0 means that there is none. */
+static bool is_control(const struct tty *tty, unsigned index, uint8_t c)
+{
+    return tty->termios.c_cc[index] == c && c != 0;
+}
+
+/* ---- output ---- */
+
+/* One character for the screen, as OPOST wants it; at most 8 bytes. Returns their number. */
+static size_t process_output(struct tty *tty, char c, char out[8])
+{
+    uint32_t flags = tty->termios.c_oflag;
+    size_t n = 0;
+
+    if (!(flags & OPOST)) {
+        out[0] = c;
+        return 1;
+    }
+    switch (c) {
+    case '\n':
+        if (flags & ONLCR)
+            out[n++] = '\r';
+        if (flags & (ONLCR | ONLRET))
+            tty->column = 0;
+        break;
+    case '\r':
+        if (flags & ONOCR && tty->column == 0)
+            return 0;
+        tty->column = 0;
+        if (flags & OCRNL)
+            c = '\n';
+        break;
+    case '\t': {
+        uint32_t spaces = 8 - tty->column % 8;
+        tty->column += spaces;
+        if ((flags & TABDLY) == TAB3) {
+            memset(out, ' ', spaces);
+            return spaces;
+        }
+        break;
+    }
+    case '\b':
+        if (tty->column > 0)
+            tty->column--;
+        break;
+    default:
+        if ((uint8_t)c >= ' ' && ((uint8_t)c & 0xc0) != 0x80)
+            tty->column++;
+        if (flags & OLCUC && c >= 'a' && c <= 'z')
+            c = (char)(c - 32);
+        break;
+    }
+    out[n++] = c;
+    return n;
+}
+
+/* Echo is best effort: a screen that takes nothing now does not hold up the input. */
+static void echo(struct tty *tty, const char *bytes, size_t n)
+{
+    char out[8];
+
+    for (size_t i = 0; i < n; i++)
+        tty->output(tty, out, process_output(tty, bytes[i], out));
+}
+
+static void echo_char(struct tty *tty, uint8_t c)
+{
+    if (local(tty, ECHOCTL) && (c < ' ' || c == 127) && c != '\n' && c != '\t') {
+        const char shown[2] = {'^', (char)(c ^ 64)};
+        echo(tty, shown, 2);
+    } else {
+        echo(tty, (const char *)&c, 1);
+    }
+}
+
+int64_t tty_write(struct tty *tty, struct iov_iter *from, bool nonblock)
+{
+    char in[256], out[2048];
+    int64_t done = 0;
+
+    while (from->count > 0) {
+        ssize_t got = copy_from_iter(from, in, MIN(from->count, sizeof(in)));
+        if (got <= 0)
+            return done ? done : got;
+        size_t len = 0, sent = 0;
+        for (ssize_t i = 0; i < got; i++)
+            len += process_output(tty, in[i], out + len);
+        while (sent < len) {
+            ssize_t put = tty->stopped ? -EAGAIN : tty->output(tty, out + sent, len - sent);
+            if (put > 0) {
+                sent += (size_t)put;
+                continue;
+            }
+            if (put != -EAGAIN)
+                return done ? done : put;
+            /* What was processed cannot be taken back: finish the piece even if O_NONBLOCK. */
+            if (nonblock && sent == 0)
+                return done ? done : -EAGAIN;
+            int err = tty->stopped ? wait_event(&tty->write_wait, !tty->stopped) : tty->output_wait(tty);
+            if (err)
+                return done ? done : err;
+        }
+        done += got;
+    }
+    return done;
+}
+
+/* ---- input ---- */
+
+static uint32_t room(const struct tty *tty)
+{
+    return TTY_INPUT_MAX - (tty->tail - tty->head);
+}
+
+static uint16_t *at(struct tty *tty, uint32_t position)
+{
+    return &tty->input[position % TTY_INPUT_MAX];
+}
+
+static void put(struct tty *tty, uint16_t entry)
+{
+    *at(tty, tty->tail++) = entry;
+}
+
+static void finish_line(struct tty *tty)
+{
+    tty->editable = tty->tail;
+    wake_up_events(&tty->read_wait, EPOLLIN | EPOLLRDNORM);
+}
+
+static int foreground(const struct tty *tty)
+{
+    const struct process *init = process_find(1);
+
+    return tty->foreground ? tty->foreground : init ? init->pgid : 0;
+}
+
+static bool handle_signal(struct tty *tty, uint8_t c)
+{
+    int sig;
+
+    if (is_control(tty, VINTR, c))
+        sig = SIGINT;
+    else if (is_control(tty, VQUIT, c))
+        sig = SIGQUIT;
+    else if (is_control(tty, VSUSP, c))
+        sig = SIGTSTP;
+    else
+        return false;
+    if (!local(tty, NOFLSH)) {
+        tty->head = tty->tail = tty->editable = 0;
+        wake_up_events(&tty->write_wait, EPOLLOUT);
+    }
+    if (local(tty, ECHO))
+        echo_char(tty, c);
+    signal_send_group(foreground(tty), sig);
+    return true;
+}
+
+static void erase_one(struct tty *tty)
+{
+    /* A UTF-8 character goes as a whole where the terminal says that it is UTF-8. */
+    uint8_t c;
+    do
+        c = (uint8_t)*at(tty, --tty->tail);
+    while (tty->termios.c_iflag & IUTF8 && (c & 0xc0) == 0x80 && tty->tail != tty->editable);
+    if (!local(tty, ECHO))
+        return;
+    if (!local(tty, ECHOE)) {
+        echo_char(tty, tty->termios.c_cc[VERASE]);
+        return;
+    }
+    echo(tty, "\b \b", 3);
+    if (local(tty, ECHOCTL) && (c < ' ' || c == 127) && c != '\t')
+        echo(tty, "\b \b", 3);
+}
+
+static bool is_word(uint16_t entry)
+{
+    uint8_t c = (uint8_t)entry;
+
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 128;
+}
+
+static bool edit(struct tty *tty, uint8_t c)
+{
+    if (is_control(tty, VERASE, c)) {
+        if (tty->tail != tty->editable)
+            erase_one(tty);
+        return true;
+    }
+    if (is_control(tty, VWERASE, c) && local(tty, IEXTEN)) {
+        while (tty->tail != tty->editable && !is_word(*at(tty, tty->tail - 1)))
+            erase_one(tty);
+        while (tty->tail != tty->editable && is_word(*at(tty, tty->tail - 1)))
+            erase_one(tty);
+        return true;
+    }
+    if (is_control(tty, VKILL, c)) {
+        if (local(tty, ECHOKE) && local(tty, ECHOE)) {
+            while (tty->tail != tty->editable)
+                erase_one(tty);
+            return true;
+        }
+        tty->tail = tty->editable;
+        if (local(tty, ECHO))
+            echo_char(tty, c);
+        if (local(tty, ECHOK))
+            echo(tty, "\n", 1);
+        return true;
+    }
+    if (is_control(tty, VREPRINT, c) && local(tty, IEXTEN)) {
+        echo_char(tty, c);
+        echo(tty, "\n", 1);
+        for (uint32_t n = tty->editable; n != tty->tail; n++)
+            echo_char(tty, (uint8_t)*at(tty, n));
+        return true;
+    }
+    return false;
+}
+
+static void receive_canonical(struct tty *tty, uint8_t c)
+{
+    if (!tty->literal && edit(tty, c))
+        return;
+    if (!tty->literal && is_control(tty, VEOF, c)) {
+        if (room(tty) > 0)
+            put(tty, MARK_EOF | MARK_END);
+        finish_line(tty);
+        return;
+    }
+    bool end = !tty->literal && (c == '\n' || is_control(tty, VEOL, c) || (is_control(tty, VEOL2, c) && local(tty, IEXTEN)));
+    /* A full line still takes its end. */
+    if (room(tty) == 0 || (room(tty) == 1 && !end))
+        return;
+    put(tty, end ? c | MARK_END : c);
+    if (local(tty, ECHO) || (c == '\n' && local(tty, ECHONL)))
+        echo_char(tty, c);
+    if (end)
+        finish_line(tty);
+}
+
+static void receive(struct tty *tty, uint8_t c)
+{
+    uint32_t flags = tty->termios.c_iflag;
+
+    if (flags & ISTRIP)
+        c &= 127;
+    if (tty->literal) {
+        if (local(tty, ICANON))
+            receive_canonical(tty, c);
+        tty->literal = false;
+        return;
+    }
+    if (c == '\r' && flags & IGNCR)
+        return;
+    if (c == '\r' && flags & ICRNL)
+        c = '\n';
+    else if (c == '\n' && flags & INLCR)
+        c = '\r';
+    if (flags & IXON) {
+        bool start = is_control(tty, VSTART, c), stop = is_control(tty, VSTOP, c);
+        if (start || stop || (tty->stopped && flags & IXANY)) {
+            tty->stopped = stop;
+            if (!stop)
+                wake_up_events(&tty->write_wait, EPOLLOUT);
+            if (start || stop)
+                return;
+        }
+    }
+    if (local(tty, ISIG) && handle_signal(tty, c))
+        return;
+    if (!local(tty, ICANON)) {
+        if (room(tty) == 0)
+            return;
+        put(tty, c);
+        if (local(tty, ECHO))
+            echo_char(tty, c);
+        finish_line(tty);
+        return;
+    }
+    if (is_control(tty, VLNEXT, c) && local(tty, IEXTEN)) {
+        tty->literal = true;
+        if (local(tty, ECHO))
+            echo(tty, "^\b", 2);
+        return;
+    }
+    receive_canonical(tty, c);
+}
+
+void tty_receive(struct tty *tty, const char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        receive(tty, (uint8_t)bytes[i]);
+}
+
+void tty_hangup(struct tty *tty)
+{
+    tty->hung_up = true;
+    wake_up(&tty->read_wait);
+    wake_up(&tty->write_wait);
+}
+
+/* Characters that a reader may have now. */
+static uint32_t available(const struct tty *tty)
+{
+    return tty->editable - tty->head;
+}
+
+static int64_t take_line(struct tty *tty, struct iov_iter *to)
+{
+    int64_t done = 0;
+
+    while (to->count > 0 && available(tty) > 0) {
+        uint16_t entry = *at(tty, tty->head);
+        if (entry & MARK_EOF) {
+            tty->head++;
+            break;
+        }
+        char c = (char)entry;
+        if (copy_to_iter(to, &c, 1) != 1)
+            return done ? done : -EFAULT;
+        tty->head++;
+        done++;
+        if (entry & MARK_END)
+            break;
+    }
+    return done;
+}
+
+static int64_t take_raw(struct tty *tty, struct iov_iter *to)
+{
+    int64_t done = 0;
+
+    while (to->count > 0 && available(tty) > 0) {
+        char c = (char)*at(tty, tty->head);
+        if (copy_to_iter(to, &c, 1) != 1)
+            return done ? done : -EFAULT;
+        tty->head++;
+        done++;
+    }
+    return done;
+}
+
+/* VMIN and VTIME, as termios(3) tells for its four cases. */
+static int64_t read_raw(struct tty *tty, struct iov_iter *to, bool nonblock)
+{
+    uint32_t min = MIN((uint32_t)tty->termios.c_cc[VMIN], to->count);
+    int64_t time = tty->termios.c_cc[VTIME] * NSEC_PER_DECISECOND;
+
+    if (nonblock)
+        return available(tty) ? take_raw(tty, to) : tty->hung_up ? 0 : -EAGAIN;
+    if (tty->termios.c_cc[VMIN] == 0) {
+        if (time > 0) {
+            int err = wait_event_deadline(&tty->read_wait, available(tty) > 0 || tty->hung_up, deadline_after(time));
+            if (err && err != -ETIMEDOUT)
+                return err;
+        }
+        return take_raw(tty, to);
+    }
+    uint32_t seen = 0;
+    while (available(tty) < min && !tty->hung_up) {
+        /* The timer between characters starts with the first one. */
+        int64_t deadline = time > 0 && available(tty) > 0 ? deadline_after(time) : WAIT_FOREVER;
+        seen = available(tty);
+        int err = wait_event_deadline(&tty->read_wait, available(tty) > seen || tty->hung_up, deadline);
+        if (err == -ETIMEDOUT)
+            break;
+        if (err && available(tty) == 0)
+            return err;
+        if (err)
+            break;
+    }
+    return take_raw(tty, to);
+}
+
+int64_t tty_read(struct tty *tty, struct iov_iter *to, bool nonblock)
+{
+    if (to->count == 0)
+        return 0;
+    if (!local(tty, ICANON))
+        return read_raw(tty, to, nonblock);
+    if (available(tty) == 0) {
+        if (tty->hung_up)
+            return 0;
+        if (nonblock)
+            return -EAGAIN;
+        int err = wait_event(&tty->read_wait, available(tty) > 0 || tty->hung_up);
+        if (err)
+            return err;
+    }
+    return take_line(tty, to);
+}
+
+uint32_t tty_poll(struct tty *tty, struct poll_table *table)
+{
+    uint32_t events = 0;
+
+    poll_wait(table, &tty->read_wait);
+    poll_wait(table, &tty->write_wait);
+    if (available(tty) > 0 || tty->hung_up)
+        events |= EPOLLIN | EPOLLRDNORM;
+    if (tty->hung_up)
+        events |= EPOLLHUP;
+    if (!tty->stopped)
+        events |= EPOLLOUT | EPOLLWRNORM;
+    return events;
+}
+
+/* ---- ioctl ---- */
+
+static int set_termios(struct tty *tty, uaddr_t arg, bool flush)
+{
+    struct termios new;
+
+    if (copy_from_user(&new, arg, sizeof(new)))
+        return -EFAULT;
+    if (flush)
+        tty->head = tty->tail = tty->editable = 0;
+    /* Leaving line mode, a line that is not finished is readable as it is. */
+    if (local(tty, ICANON) && !(new.c_lflag & ICANON))
+        finish_line(tty);
+    tty->termios = new;
+    if (!(new.c_iflag & IXON) && tty->stopped) {
+        tty->stopped = false;
+        wake_up_events(&tty->write_wait, EPOLLOUT);
+    }
+    return 0;
+}
+
+static int set_winsize(struct tty *tty, uaddr_t arg)
+{
+    struct winsize size;
+
+    if (copy_from_user(&size, arg, sizeof(size)))
+        return -EFAULT;
+    if (memcmp(&size, &tty->winsize, sizeof(size)) != 0)
+        signal_send_group(foreground(tty), SIGWINCH);
+    tty->winsize = size;
+    return 0;
+}
+
+int64_t tty_ioctl(struct tty *tty, uint32_t cmd, uint64_t arg)
+{
+    struct winsize size;
+    uint32_t pgid;
+
+    switch (cmd) {
+    case TCGETS:
+        return copy_to_user(arg, &tty->termios, sizeof(tty->termios));
+    case TCSETS:
+    case TCSETSW:
+        return set_termios(tty, arg, false);
+    case TCSETSF:
+        return set_termios(tty, arg, true);
+    case TIOCGWINSZ:
+        tty->get_winsize(tty, &size);
+        return copy_to_user(arg, &size, sizeof(size));
+    case TIOCSWINSZ:
+        return set_winsize(tty, arg);
+    case FIONREAD: /* TIOCINQ */
+        return put_user_u32(arg, available(tty));
+    case TIOCOUTQ:
+        return put_user_u32(arg, 0);
+    case TIOCGPGRP:
+        return put_user_u32(arg, (uint32_t)foreground(tty));
+    case TIOCSPGRP:
+        if (get_user_u32(&pgid, arg))
+            return -EFAULT;
+        if ((int)pgid < 0)
+            return -EINVAL;
+        tty->foreground = (int)pgid;
+        return 0;
+    case TIOCGSID:
+        return put_user_u32(arg, (uint32_t)(tty->session ? tty->session : foreground(tty)));
+    case TIOCSCTTY:
+        tty->session = current->process->sid;
+        tty->foreground = current->process->pgid;
+        return 0;
+    case TIOCNOTTY:
+        return 0;
+    case TCFLSH:
+        if (arg == TCIFLUSH || arg == TCIOFLUSH)
+            tty->head = tty->tail = tty->editable = 0;
+        return arg > TCIOFLUSH ? -EINVAL : 0;
+    case TCSBRK:
+    case TCSBRKP:
+    case TIOCEXCL:
+    case TIOCNXCL:
+        return 0;
+    case TCXONC:
+        if (arg == TCOOFF || arg == TCOON) {
+            tty->stopped = arg == TCOOFF;
+            wake_up_events(&tty->write_wait, EPOLLOUT);
+        }
+        return arg > TCION ? -EINVAL : 0;
+    default:
+        return -ENOTTY;
+    }
+}

@@ -1,0 +1,228 @@
+#include "fs/locks.h"
+
+#include <asm/ioctls.h>
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+
+#include "lib/string.h"
+#include "mm/kmalloc.h"
+#include "task/task.h"
+
+enum lock_kind { LOCK_POSIX, LOCK_OFD, LOCK_FLOCK };
+
+/* Locks of a kind do not see those of flock; POSIX and OFD locks see each other. */
+struct file_lock {
+    struct list link; /* inode->i_locks, unordered */
+    enum lock_kind kind;
+    const void *owner; /* POSIX: the descriptor table, as on Linux; else the open file */
+    int pid;           /* for F_GETLK: -1 for OFD locks */
+    bool exclusive;
+    uint64_t start, end; /* inclusive */
+};
+
+/* Woken at each unlock. One queue for all: waiting is rare, and who wakes in vain sleeps on. */
+static struct wait_queue lock_wait = {{&lock_wait.entries, &lock_wait.entries}};
+
+static bool conflicts(const struct file_lock *held, const struct file_lock *wanted)
+{
+    return (held->kind == LOCK_FLOCK) == (wanted->kind == LOCK_FLOCK) &&
+           !(held->kind == wanted->kind && held->owner == wanted->owner) &&
+           (held->exclusive || wanted->exclusive) && held->start <= wanted->end && wanted->start <= held->end;
+}
+
+static const struct file_lock *find_conflict(const struct inode *inode, const struct file_lock *wanted)
+{
+    const struct file_lock *held;
+
+    list_for_each(held, &inode->i_locks, link) {
+        if (conflicts(held, wanted))
+            return held;
+    }
+    return NULL;
+}
+
+static struct file_lock *lock_copy(const struct file_lock *lock)
+{
+    struct file_lock *copy = kmalloc(sizeof(*copy));
+
+    if (copy)
+        *copy = *lock;
+    return copy;
+}
+
+static bool same_owner(const struct file_lock *a, const struct file_lock *b)
+{
+    return a->kind == b->kind && a->owner == b->owner;
+}
+
+/*
+ * What the owner holds in the range goes, and `lock` comes unless `unlock`. Both
+ * pieces that this may need are made first, so that nothing is lost halfway.
+ */
+static int apply(struct inode *inode, const struct file_lock *lock, bool unlock)
+{
+    struct file_lock *fresh = unlock ? NULL : lock_copy(lock), *spare = lock_copy(lock);
+    struct file_lock *held, *next;
+
+    if (!spare || (!unlock && !fresh)) {
+        kfree(fresh);
+        kfree(spare);
+        return -ENOLCK;
+    }
+    list_for_each_safe(held, next, &inode->i_locks, link) {
+        if (!same_owner(held, lock) || held->start > lock->end || lock->start > held->end)
+            continue;
+        if (held->start < lock->start && held->end > lock->end) {
+            *spare = *held;
+            spare->start = lock->end + 1;
+            held->end = lock->start - 1;
+            list_add_tail(&inode->i_locks, &spare->link);
+            spare = NULL;
+            break;
+        }
+        if (held->start < lock->start) {
+            held->end = lock->start - 1;
+        } else if (held->end > lock->end) {
+            held->start = lock->end + 1;
+        } else {
+            list_del(&held->link);
+            kfree(held);
+        }
+    }
+    if (fresh)
+        list_add_tail(&inode->i_locks, &fresh->link);
+    kfree(spare);
+    wake_up(&lock_wait);
+    return 0;
+}
+
+static int set(struct inode *inode, const struct file_lock *lock, bool unlock, bool wait)
+{
+    if (unlock)
+        return apply(inode, lock, true);
+    while (find_conflict(inode, lock)) {
+        if (!wait)
+            return -EAGAIN;
+        int err = wait_event(&lock_wait, !find_conflict(inode, lock));
+        if (err)
+            return err;
+    }
+    return apply(inode, lock, false);
+}
+
+static int range_of(const struct file *file, const struct flock *from, struct file_lock *lock)
+{
+    int64_t start, end;
+
+    switch (from->l_whence) {
+    case SEEK_SET:
+        start = 0;
+        break;
+    case SEEK_CUR:
+        start = (int64_t)file->f_pos;
+        break;
+    case SEEK_END:
+        start = (int64_t)file->f_inode->i_size;
+        break;
+    default:
+        return -EINVAL;
+    }
+    if (__builtin_add_overflow(start, from->l_start, &start))
+        return -EOVERFLOW;
+    if (start < 0)
+        return -EINVAL;
+    end = INT64_MAX;
+    if (from->l_len > 0) {
+        if (__builtin_add_overflow(start, from->l_len - 1, &end))
+            return -EOVERFLOW;
+    } else if (from->l_len < 0) {
+        end = start - 1;
+        start += from->l_len;
+        if (start < 0)
+            return -EINVAL;
+    }
+    lock->start = (uint64_t)start;
+    lock->end = (uint64_t)end;
+    return 0;
+}
+
+static void report(struct flock *to, const struct file_lock *held)
+{
+    to->l_type = held->exclusive ? F_WRLCK : F_RDLCK;
+    to->l_whence = SEEK_SET;
+    to->l_start = (int64_t)held->start;
+    to->l_len = held->end == INT64_MAX ? 0 : (int64_t)(held->end - held->start + 1);
+    to->l_pid = held->pid;
+}
+
+int locks_fcntl(struct file *file, int cmd, struct flock *flock)
+{
+    bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
+    bool get = cmd == F_GETLK || cmd == F_OFD_GETLK;
+    struct file_lock lock = {
+        .kind = ofd ? LOCK_OFD : LOCK_POSIX,
+        .owner = ofd ? (const void *)file : current->process->files,
+        .pid = ofd ? -1 : current->process->pid,
+        .exclusive = flock->l_type == F_WRLCK,
+    };
+
+    if (ofd && flock->l_pid != 0)
+        return -EINVAL;
+    if (flock->l_type != F_RDLCK && flock->l_type != F_WRLCK && (flock->l_type != F_UNLCK || get))
+        return -EINVAL;
+    int err = range_of(file, flock, &lock);
+    if (err)
+        return err;
+    if (get) {
+        const struct file_lock *held = find_conflict(file->f_inode, &lock);
+        if (held)
+            report(flock, held);
+        else
+            flock->l_type = F_UNLCK;
+        return 0;
+    }
+    if ((flock->l_type == F_RDLCK && !file->f_read) || (flock->l_type == F_WRLCK && !file->f_write))
+        return -EBADF;
+    return set(file->f_inode, &lock, flock->l_type == F_UNLCK, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+}
+
+int locks_flock(struct file *file, int operation)
+{
+    struct file_lock lock = {.kind = LOCK_FLOCK, .owner = file, .pid = current->process->pid, .end = INT64_MAX};
+    int type = operation & ~LOCK_NB;
+
+    if (type != LOCK_SH && type != LOCK_EX && type != LOCK_UN)
+        return -EINVAL;
+    lock.exclusive = type == LOCK_EX;
+    return set(file->f_inode, &lock, type == LOCK_UN, !(operation & LOCK_NB));
+}
+
+static void release(struct inode *inode, enum lock_kind kind, const void *owner)
+{
+    struct file_lock *held, *next;
+    bool any = false;
+
+    list_for_each_safe(held, next, &inode->i_locks, link) {
+        if (held->kind != kind || held->owner != owner)
+            continue;
+        list_del(&held->link);
+        kfree(held);
+        any = true;
+    }
+    if (any)
+        wake_up(&lock_wait);
+}
+
+void locks_release_process(struct file *file, const struct files *owner)
+{
+    if (!list_empty(&file->f_inode->i_locks))
+        release(file->f_inode, LOCK_POSIX, owner);
+}
+
+void locks_release_file(struct file *file)
+{
+    if (list_empty(&file->f_inode->i_locks))
+        return;
+    release(file->f_inode, LOCK_OFD, file);
+    release(file->f_inode, LOCK_FLOCK, file);
+}

@@ -1,0 +1,320 @@
+/*
+ * Pipes and fifos: a ring of bytes between those who write and those who read.
+ *
+ * Writes of at most PIPE_BUF bytes are whole or not at all; larger ones may be
+ * mixed with others' wherever they have to wait (pipe(7)).
+ */
+#include "fs/pipe.h"
+
+#include <asm/ioctls.h>
+#include <asm/signal.h>
+#include <linux/eventpoll.h>
+#include <linux/fcntl.h>
+#include <linux/stat.h>
+
+#include "fs/seq_file.h"
+#include "lib/string.h"
+#include "mm/kmalloc.h"
+#include "mm/page.h"
+#include "mm/uaccess.h"
+#include "task/task.h"
+
+#define DEFAULT_SIZE 65536u
+#define SIZE_MAX_USER (1u << 20) /* fs.pipe-max-size: more takes CAP_SYS_RESOURCE */
+#define SIZE_MAX_ANY (PAGE_ALLOC_MAX * PAGE_SIZE)
+
+struct pipe {
+    char *buf; /* NULL until something is written */
+    size_t size, head, len;
+    uint32_t files, readers, writers;
+    uint32_t readers_ever, writers_ever; /* for the opens of a fifo that wait for each other */
+    struct wait_queue read_wait, write_wait;
+};
+
+static struct pipe *pipe_alloc(void)
+{
+    struct pipe *pipe = kzalloc(sizeof(*pipe));
+
+    if (!pipe)
+        return NULL;
+    pipe->size = DEFAULT_SIZE;
+    wait_queue_init(&pipe->read_wait);
+    wait_queue_init(&pipe->write_wait);
+    return pipe;
+}
+
+static struct pipe *pipe_of(const struct file *file)
+{
+    return file->f_inode->i_pipe;
+}
+
+static size_t space(const struct pipe *pipe)
+{
+    return pipe->size - pipe->len;
+}
+
+/* Copies `n` bytes between the ring at `at` (counted from its start) and memory. */
+static ssize_t ring_copy(struct pipe *pipe, size_t at, size_t n, struct iov_iter *it, bool out)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        size_t offset = (at + done) % pipe->size;
+        size_t part = MIN(n - done, pipe->size - offset);
+        ssize_t copied = out ? copy_to_iter(it, pipe->buf + offset, part) : copy_from_iter(it, pipe->buf + offset, part);
+        if (copied <= 0)
+            return done ? (ssize_t)done : copied;
+        done += (size_t)copied;
+        if ((size_t)copied < part)
+            break;
+    }
+    return (ssize_t)done;
+}
+
+static int64_t pipe_read(struct kiocb *kiocb, struct iov_iter *to)
+{
+    struct pipe *pipe = pipe_of(kiocb->file);
+
+    if (to->count == 0)
+        return 0;
+    while (pipe->len == 0) {
+        if (pipe->writers == 0)
+            return 0;
+        if (kiocb->nonblock)
+            return -EAGAIN;
+        int err = wait_event(&pipe->read_wait, pipe->len > 0 || pipe->writers == 0);
+        if (err)
+            return err;
+    }
+    ssize_t done = ring_copy(pipe, pipe->head, MIN(pipe->len, to->count), to, true);
+    if (done <= 0)
+        return done;
+    pipe->head = (pipe->head + (size_t)done) % pipe->size;
+    pipe->len -= (size_t)done;
+    wake_up_events(&pipe->write_wait, EPOLLOUT | EPOLLWRNORM);
+    return done;
+}
+
+static int broken(void)
+{
+    signal_send_task(current, SIGPIPE);
+    return -EPIPE;
+}
+
+static int64_t pipe_write(struct kiocb *kiocb, struct iov_iter *from)
+{
+    struct pipe *pipe = pipe_of(kiocb->file);
+    size_t atomic = from->count <= PIPE_BUF ? from->count : 1;
+    int64_t done = 0;
+
+    if (pipe->readers == 0)
+        return broken();
+    if (from->count == 0)
+        return 0;
+    while (from->count > 0) {
+        if (pipe->readers == 0)
+            return done ? done : broken();
+        if (!pipe->buf) {
+            pipe->buf = page_alloc(pipe->size >> PAGE_SHIFT);
+            if (!pipe->buf)
+                return -ENOMEM;
+        }
+        if (space(pipe) < atomic) {
+            if (kiocb->nonblock)
+                return done ? done : -EAGAIN;
+            int err = wait_event(&pipe->write_wait, space(pipe) >= atomic || pipe->readers == 0);
+            if (err)
+                return done ? done : err;
+            continue;
+        }
+        ssize_t put = ring_copy(pipe, pipe->head + pipe->len, MIN(space(pipe), from->count), from, false);
+        if (put <= 0)
+            return done ? done : put;
+        pipe->len += (size_t)put;
+        done += put;
+        wake_up_events(&pipe->read_wait, EPOLLIN | EPOLLRDNORM);
+    }
+    return done;
+}
+
+static uint32_t pipe_poll(struct file *file, struct poll_table *table)
+{
+    struct pipe *pipe = pipe_of(file);
+    uint32_t events = 0;
+
+    poll_wait(table, &pipe->read_wait);
+    poll_wait(table, &pipe->write_wait);
+    if (file->f_read) {
+        if (pipe->len > 0)
+            events |= EPOLLIN | EPOLLRDNORM;
+        /* A reader that came before any writer waits for one and has lost none. */
+        if (pipe->writers == 0 && pipe->writers_ever > 0)
+            events |= EPOLLHUP;
+    }
+    if (file->f_write) {
+        if (space(pipe) >= PIPE_BUF)
+            events |= EPOLLOUT | EPOLLWRNORM;
+        if (pipe->readers == 0)
+            events |= EPOLLERR;
+    }
+    return events;
+}
+
+static int64_t pipe_ioctl(struct file *file, uint32_t cmd, uint64_t arg)
+{
+    if (cmd == FIONREAD)
+        return put_user_u32(arg, (uint32_t)pipe_of(file)->len);
+    return -ENOTTY;
+}
+
+static void pipe_release(struct file *file)
+{
+    struct pipe *pipe = pipe_of(file);
+
+    pipe->readers -= file->f_read;
+    pipe->writers -= file->f_write;
+    if (--pipe->files == 0) {
+        file->f_inode->i_pipe = NULL;
+        if (pipe->buf)
+            page_free(pipe->buf, pipe->size >> PAGE_SHIFT);
+        kfree(pipe);
+        return;
+    }
+    if (file->f_write && pipe->writers == 0)
+        wake_up_events(&pipe->read_wait, EPOLLIN | EPOLLHUP);
+    if (file->f_read && pipe->readers == 0)
+        wake_up_events(&pipe->write_wait, EPOLLOUT | EPOLLERR);
+}
+
+static void attach(struct pipe *pipe, const struct file *file)
+{
+    pipe->files++;
+    pipe->readers += file->f_read;
+    pipe->readers_ever += file->f_read;
+    pipe->writers += file->f_write;
+    pipe->writers_ever += file->f_write;
+    if (file->f_read)
+        wake_up(&pipe->write_wait);
+    if (file->f_write)
+        wake_up(&pipe->read_wait);
+}
+
+/* fifo(7): each side waits for the other, unless it is both or O_NONBLOCK. */
+static int fifo_open(struct inode *inode, struct file *file)
+{
+    if (!inode->i_pipe)
+        inode->i_pipe = pipe_alloc();
+    struct pipe *pipe = inode->i_pipe;
+    if (!pipe)
+        return -ENOMEM;
+    bool nonblock = file->f_flags & O_NONBLOCK;
+    int err = 0;
+    if (nonblock && file->f_write && !file->f_read && pipe->readers == 0)
+        err = -ENXIO;
+    if (!err)
+        attach(pipe, file);
+    if (!err && !nonblock && file->f_read && !file->f_write && pipe->writers == 0) {
+        uint32_t before = pipe->writers_ever;
+        err = wait_event(&pipe->read_wait, pipe->writers_ever != before);
+    } else if (!err && !nonblock && file->f_write && !file->f_read && pipe->readers == 0) {
+        uint32_t before = pipe->readers_ever;
+        err = wait_event(&pipe->write_wait, pipe->readers_ever != before);
+    } else if (err && pipe->files == 0) {
+        inode->i_pipe = NULL;
+        kfree(pipe);
+        return err;
+    }
+    if (err && err != -ENXIO)
+        pipe_release(file);
+    return err;
+}
+
+const struct file_operations fifo_operations = {
+    .open = fifo_open,
+    .release = pipe_release,
+    .read = pipe_read,
+    .write = pipe_write,
+    .poll = pipe_poll,
+    .ioctl = pipe_ioctl,
+};
+
+static void pipe_evict(struct inode *inode)
+{
+    kfree(inode);
+}
+
+static const struct inode_operations pipe_inode_operations = {.evict = pipe_evict};
+static struct super_block pipe_sb = {.s_type = "pipefs", .s_dev = 14, .s_flags = SB_NOCACHE};
+
+int pipe_new(int flags, struct file **reader, struct file **writer)
+{
+    static uint64_t next_ino = 1000;
+    char name[32];
+    int err = -ENOMEM;
+
+    struct pipe *pipe = pipe_alloc();
+    struct inode *inode = kzalloc(sizeof(*inode));
+    if (!pipe || !inode) {
+        kfree(inode);
+        goto fail;
+    }
+    inode_init(inode, &pipe_sb, S_IFIFO | 0600);
+    inode->i_op = &pipe_inode_operations;
+    inode->i_ino = next_ino++;
+    inode->i_uid = current->cred->fsuid;
+    inode->i_gid = current->cred->fsgid;
+    snprintf(name, sizeof(name), "pipe:[%llu]", (unsigned long long)inode->i_ino);
+    err = anon_file(name, inode, &fifo_operations, NULL, O_RDONLY | (flags & O_NONBLOCK), reader);
+    if (err)
+        goto fail;
+    inode->i_pipe = pipe;
+    attach(pipe, *reader);
+    /* One inode and one name: both ends are the same pipe in /proc. */
+    err = anon_file(name, iget(inode), &fifo_operations, NULL, O_WRONLY | (flags & O_NONBLOCK), writer);
+    if (err) {
+        file_put(*reader); /* and the pipe with it */
+        return err;
+    }
+    attach(pipe, *writer);
+    return 0;
+fail:
+    kfree(pipe);
+    return err;
+}
+
+int pipe_size(struct file *file)
+{
+    return file->f_op == &fifo_operations ? (int)pipe_of(file)->size : -EBADF;
+}
+
+int pipe_set_size(struct file *file, uint64_t want)
+{
+    if (file->f_op != &fifo_operations)
+        return -EBADF;
+    struct pipe *pipe = pipe_of(file);
+    size_t size = PAGE_SIZE;
+    if (want > SIZE_MAX_ANY)
+        return -EINVAL;
+    while (size < want)
+        size *= 2;
+    if (size > SIZE_MAX_USER && size > pipe->size && !capable(CAP_SYS_RESOURCE))
+        return -EPERM;
+    if (size < pipe->len)
+        return -EBUSY;
+    if (size == pipe->size)
+        return (int)size;
+    if (pipe->buf) {
+        char *buf = page_alloc(size >> PAGE_SHIFT);
+        if (!buf)
+            return -ENOMEM;
+        size_t first = MIN(pipe->len, pipe->size - pipe->head);
+        memcpy(buf, pipe->buf + pipe->head, first);
+        memcpy(buf + first, pipe->buf, pipe->len - first);
+        page_free(pipe->buf, pipe->size >> PAGE_SHIFT);
+        pipe->buf = buf;
+        pipe->head = 0;
+    }
+    pipe->size = size;
+    wake_up_events(&pipe->write_wait, EPOLLOUT);
+    return (int)size;
+}
