@@ -93,6 +93,11 @@ export class Sandbox {
     return fd;
   }
 
+  /** The test closes it itself. */
+  disown(fd: number): void {
+    this.#fds.splice(this.#fds.indexOf(fd), 1);
+  }
+
   async create(
     onNamespaces: (init: InitProcess) => Promise<HookStates> = async () => noStates,
   ): Promise<InitProcess> {
