@@ -80,7 +80,8 @@ export class ImageWriter {
     let left = length;
     while (left > 0) {
       const count = Math.min(left, PIECE_BYTES - this.#filled);
-      this.#piece.fill(0, this.#filled, this.#filled + count);
+      // A whole piece of zeros is never looked at.
+      if (count < PIECE_BYTES) this.#piece.fill(0, this.#filled, this.#filled + count);
       this.#advance(count, false);
       left -= count;
     }
