@@ -3,6 +3,7 @@
 
 #include <linux/magic.h>
 #include <linux/stat.h>
+#include <linux/utsname.h>
 
 #include "boot/config.h"
 #include "lib/random.h"
@@ -141,15 +142,21 @@ static int show_loadavg(struct seq_file *seq, uint64_t arg)
 
 static int show_version(struct seq_file *seq, uint64_t arg)
 {
+    struct new_utsname name;
+
     (void)arg;
-    seq_printf(seq, "%s version %s %s\n", UTS_SYSNAME, UTS_RELEASE, UTS_VERSION);
+    uname_get(&name);
+    seq_printf(seq, "%s version %s %s\n", name.sysname, name.release, name.version);
     return 0;
 }
 
 /* A program may change it by sethostname(2). */
 static int show_uts(struct seq_file *seq, const struct pseudo_entry *entry)
 {
-    seq_printf(seq, "%s\n", (const char *)&uts + entry->data);
+    struct new_utsname name;
+
+    uname_get(&name);
+    seq_printf(seq, "%s\n", (const char *)&name + entry->data);
     return 0;
 }
 
@@ -215,7 +222,7 @@ static int show_sysctl(struct seq_file *seq, const struct pseudo_entry *entry)
 #define SYSCTL(n, full, t) \
     {.name = n, .mode = S_IFREG | 0444, .show_entry = show_sysctl, .text = t, .full_name = full}
 #define UTS(n, field) \
-    {.name = n, .mode = S_IFREG | 0444, .show_entry = show_uts, .data = offsetof(struct uts, field)}
+    {.name = n, .mode = S_IFREG | 0444, .show_entry = show_uts, .data = offsetof(struct new_utsname, field)}
 
 static const struct pseudo_entry sys_kernel_random[] = {
     PSEUDO_FILE("boot_id", show_boot_id),
@@ -232,8 +239,8 @@ static const struct pseudo_entry sys_kernel[] = {
     SYSCTL("msgmnb", "kernel.msgmnb", "16384"),
     SYSCTL("msgmni", "kernel.msgmni", "32000"),
     SYSCTL("ngroups_max", "kernel.ngroups_max", "65536"),
-    PSEUDO_TEXT("osrelease", UTS_RELEASE "\n"),
-    PSEUDO_TEXT("ostype", UTS_SYSNAME "\n"),
+    UTS("osrelease", release),
+    UTS("ostype", sysname),
     SYSCTL("overflowgid", "kernel.overflowgid", "65534"),
     SYSCTL("overflowuid", "kernel.overflowuid", "65534"),
     SYSCTL("pid_max", "kernel.pid_max", "32768"),
@@ -244,7 +251,7 @@ static const struct pseudo_entry sys_kernel[] = {
     SYSCTL("shmmax", "kernel.shmmax", "18446744073692774399"),
     SYSCTL("shmmni", "kernel.shmmni", "4096"),
     SYSCTL("threads-max", "kernel.threads-max", "32768"),
-    PSEUDO_TEXT("version", UTS_VERSION "\n"),
+    UTS("version", version),
     {0},
 };
 static const struct pseudo_entry sys_vm[] = {
