@@ -21,6 +21,10 @@ struct boot_config {
 
 extern struct boot_config boot_config;
 
+/* At boot: checks and takes apart all but the lists, which need kmalloc. One line and exit if it is bad. */
+void boot_config_open(void);
+void boot_config_lists(void);
+
 /*
  * Walks all records of a type: start with NULL; NULL at the end. Lengths and
  * inner strings of the records have been checked at boot.

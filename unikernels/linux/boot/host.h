@@ -16,6 +16,8 @@ struct winsize;
 ssize_t host_write(int fd, const void *buf, size_t n);
 ssize_t host_read(int fd, void *buf, size_t n);
 void host_exit(int status) NORETURN;
+/* A line for the operator on standard error: waits for room, ignores failure. */
+void host_log(const char *text, size_t n);
 /* Only with a terminal (boot info stdio_tty). 0 or negative errno. */
 int host_winsize(struct winsize *ws);
 

@@ -49,6 +49,9 @@ uintptr_t file_segments(struct file *, size_t *len);
  */
 int file_may_map(struct file *, int prot, int flags);
 
+/* Programs can write to it, so that a shared mapping must be one with the file. */
+bool file_is_shareable(struct file *);
+
 /*
  * Moves the pages of [offset, offset + len) to home (page-aligned, zeroed,
  * mapped writable), sharing them with every reader of the file. -ENOMEM;

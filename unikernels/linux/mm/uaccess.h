@@ -26,6 +26,9 @@ int get_user_u64(uint64_t *value, uaddr_t src);
 int put_user_u32(uaddr_t dst, uint32_t value);
 int put_user_u64(uaddr_t dst, uint64_t value);
 
+/* Atomic against the program's other threads. *expected becomes what was there: 0 or -EFAULT. */
+int cmpxchg_user_u32(uaddr_t addr, uint32_t *expected, uint32_t value);
+
 /* A path from the program: kmalloc'ed, at most PATH_MAX; ERR_PTR(-ENAMETOOLONG, -EFAULT, -ENOMEM). */
 char *path_from_user(uaddr_t src);
 

@@ -45,7 +45,7 @@ struct task {
     struct list hash_link;    /* in the pid table */
     enum task_state state;
     int tid;
-    struct process *process;
+    struct process *process; /* NULL once it has left */
     struct cred *cred;
     char comm[TASK_COMM_LEN];
 
@@ -59,10 +59,15 @@ struct task {
     uint64_t switches_voluntary, switches_involuntary;
     int nice;
 
+    int64_t slice_start_ns;
+
     /* Sleep. */
-    int64_t wake_deadline;
     struct timer wake_timer;
     bool timed_out;
+    bool killable; /* only a fatal signal ends this sleep */
+
+    /* The last fault, for the signal frame. */
+    uint64_t fault_addr, fault_trapno, fault_err;
 
     /* Signals: task/signal.c. */
     sigset64 blocked, saved_blocked;
@@ -76,6 +81,7 @@ struct task {
     uaddr_t robust_list;
     size_t robust_list_len;
 
+    /* vfork: the child's process gives this task its memory back. */
     struct process *vfork_child;
 };
 
@@ -100,21 +106,26 @@ struct process {
     int64_t start_ns;     /* CLOCK_MONOTONIC */
     int64_t dead_cpu_ns;  /* of tasks that are gone */
     int64_t children_cpu_ns;
+    bool has_execed;
+    int exit_signal;      /* sent to the parent: SIGCHLD, or as clone(2) said */
 
-    struct timer itimer_real;
-    int64_t itimer_real_interval_ns;
-    struct list posix_timers;
+    struct itimers *itimers;       /* time/itimer.c; NULL until used */
+    struct list posix_timers;      /* time/posix_timer.c */
+    int next_timer_id;
 
+    bool stopped;   /* by a job-control signal, until SIGCONT */
+    bool stop_reported, continued_unreported;
+    int stop_signal;
     bool exiting;   /* exit_group or a fatal signal: every task leaves */
     bool dead;      /* a zombie */
     int exit_status; /* as wait(2) reports it */
     int pdeath_signal;
     bool dumpable;
+    int oom_score_adj; /* reads back in /proc; nothing goes by it */
     bool child_subreaper;
-    struct wait_queue child_wait; /* the parent sleeps here */
+    struct wait_queue child_wait; /* this one sleeps here in wait4 */
     struct wait_queue exit_wait;  /* woken when this one is dead (pidfd) */
-    bool vfork_done;
-    struct wait_queue vfork_wait;
+    struct task *vfork_parent; /* sleeps until this process execs or ends */
     struct task *exec_task;       /* other tasks leave: execve in progress */
 };
 

@@ -1,9 +1,21 @@
-/* The system's names, for uname(2) and /proc/sys/kernel. */
+/* What uname(2) and /proc/sys/kernel say. */
 #ifndef LINUX_TASK_UTS_H
 #define LINUX_TASK_UTS_H
 
-struct new_utsname;
+#define UTS_LEN 64
+#define UTS_SYSNAME "Linux"
+/* The Linux whose calls this kernel answers; programs look for features by it. */
+#define UTS_RELEASE "6.1.0-runnc"
+#define UTS_VERSION "#1 SMP"
+#define UTS_MACHINE "x86_64"
 
-void uname_get(struct new_utsname *name);
+struct uts {
+    char nodename[UTS_LEN + 1];
+    char domainname[UTS_LEN + 1];
+};
+extern struct uts uts;
+
+/* At boot: names from the boot config. */
+void uts_init(void);
 
 #endif

@@ -1,0 +1,101 @@
+#include "mm/memory.h"
+
+#include <asm/mman.h>
+
+#include "boot/host_wait.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "mm/rangeset.h"
+
+static struct {
+    bool memctl;
+    uaddr_t companion, companion_end;
+    /*
+     * Without memctl: what may hold something. Memory is wiped when it is
+     * mapped again and not when it is unmapped, so that a big reservation that
+     * was hardly touched costs nothing to drop.
+     */
+    struct rangeset dirty;
+} memory;
+
+void memory_init(uaddr_t start, uaddr_t end)
+{
+    const struct runnc_boot_info *info = host_boot_info();
+
+    memory.memctl = host_has_memctl();
+    memory.companion = info->segments;
+    memory.companion_end = info->segments ? PAGE_UP(info->segments + info->segments_size) : 0;
+    if (memory.memctl && !host_mprotect(start, end - start, PROT_NONE))
+        panic("the host refuses to close guest memory");
+}
+
+bool memory_in_companion(uaddr_t start, uaddr_t end)
+{
+    return start < memory.companion_end && end > memory.companion;
+}
+
+bool memory_companion_pristine(uaddr_t start, uaddr_t end)
+{
+    struct range r;
+
+    return memory.memctl || !rangeset_first(&memory.dirty, start, end, &r);
+}
+
+static bool page_is_zero(const uint64_t *p)
+{
+    for (size_t i = 0; i < PAGE_SIZE / 8; i += 4)
+        if (p[i] | p[i + 1] | p[i + 2] | p[i + 3]) return false;
+    return true;
+}
+
+void memory_wipe(uaddr_t start, uaddr_t end)
+{
+    for (uaddr_t a = start; a < end; a += PAGE_SIZE)
+        if (!page_is_zero((const uint64_t *)a)) memset((void *)a, 0, PAGE_SIZE);
+}
+
+bool memory_protect(uaddr_t start, uaddr_t end, int prot)
+{
+    /* A program that can write can read; the host's PROT_WRITE alone would say so too. */
+    return !memory.memctl || host_mprotect(start, end - start, prot);
+}
+
+static void wipe_dirty(uaddr_t start, uaddr_t end)
+{
+    struct range r;
+
+    while (rangeset_first(&memory.dirty, start, end, &r)) {
+        memory_wipe(r.start, r.end);
+        start = r.end;
+    }
+}
+
+bool memory_commit(uaddr_t start, uaddr_t end, int prot)
+{
+    if (!memory.memctl) {
+        wipe_dirty(start, end);
+        if (memory_in_companion(start, end)) memory_wipe(start, end);
+        return rangeset_add(&memory.dirty, start, end);
+    }
+    if (memory_in_companion(start, end)) {
+        if (!host_mprotect(start, end - start, PROT_READ | PROT_WRITE)) return false;
+        memory_wipe(start, end);
+        return prot == (PROT_READ | PROT_WRITE) || host_mprotect(start, end - start, prot);
+    }
+    return prot == PROT_NONE || host_mprotect(start, end - start, prot);
+}
+
+void memory_discard(uaddr_t start, uaddr_t end)
+{
+    if (memory.memctl)
+        host_discard(start, end - start);
+    else
+        wipe_dirty(start, end);
+}
+
+void memory_release(uaddr_t start, uaddr_t end)
+{
+    if (!memory.memctl) return;
+    host_discard(start, end - start);
+    host_mprotect(start, end - start, PROT_NONE);
+}

@@ -1,0 +1,28 @@
+/*
+ * What guest memory holds and who may touch it: the host side of mappings.
+ * Ranges are page-aligned and belong to programs.
+ */
+#ifndef LINUX_MM_MEMORY_H
+#define LINUX_MM_MEMORY_H
+
+#include "lib/types.h"
+
+/* At boot: nothing of [start, end) is accessible from now on. */
+void memory_init(uaddr_t start, uaddr_t end);
+
+/* Reads as zero, with protection prot. False: the host has no room for another mapping. */
+bool memory_commit(uaddr_t start, uaddr_t end, int prot);
+bool memory_protect(uaddr_t start, uaddr_t end, int prot);
+/* Forgets what the range holds, which reads as zero again (in the companion: as the file). Protection stays. */
+void memory_discard(uaddr_t start, uaddr_t end);
+/* Discards and closes. */
+void memory_release(uaddr_t start, uaddr_t end);
+/* Zeroes, for writable memory in the companion. */
+void memory_wipe(uaddr_t start, uaddr_t end);
+
+/* The segments companion's place in guest memory. */
+bool memory_in_companion(uaddr_t start, uaddr_t end); /* they overlap */
+/* True if the companion's bytes there are as in the file: nobody has written to them. */
+bool memory_companion_pristine(uaddr_t start, uaddr_t end);
+
+#endif

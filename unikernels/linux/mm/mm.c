@@ -1,0 +1,198 @@
+#include "mm/mm.h"
+
+#include <asm/mman.h>
+#include <asm/siginfo.h>
+#include <linux/signal.h>
+
+#include "boot/host_wait.h"
+#include "boot/layout.h"
+#include "entry/entry.h"
+#include "mm/file_map.h"
+#include "mm/kmalloc.h"
+#include "mm/memory.h"
+#include "mm/trampoline.h"
+#include "mm/vma.h"
+#include "task/task.h"
+
+#define STACK_GUARD_GAP (256 * PAGE_SIZE) /* as Linux's stack_guard_gap */
+#define HEAP_ZONE_START 0x100000000ul
+
+static struct {
+    uaddr_t user_end;
+    struct list all;
+} mms;
+
+void mm_init(uaddr_t user_end)
+{
+    mms.user_end = user_end;
+    list_init(&mms.all);
+    memory_init(USER_START, user_end);
+    trampoline_init(MIN(TRAMPOLINE_START, PAGE_DOWN(user_end) - TRAMPOLINE_REGION));
+}
+
+uaddr_t mm_user_end(void)
+{
+    return mms.user_end;
+}
+
+struct mm *mm_new(void)
+{
+    struct mm *mm = kzalloc(sizeof *mm);
+
+    if (!mm) return NULL;
+    mm->refs = 1;
+    mm->search_top = mms.user_end;
+    list_add_tail(&mms.all, &mm->all_link);
+    return mm;
+}
+
+struct mm *mm_get(struct mm *mm)
+{
+    mm->refs++;
+    return mm;
+}
+
+void mm_put(struct mm *mm)
+{
+    if (--mm->refs) return;
+    if (mm->count) mm_unmap(mm, USER_START, mms.user_end - USER_START);
+    list_del(&mm->all_link);
+    kfree(mm->vmas);
+    kfree(mm);
+}
+
+bool mm_mapped_elsewhere(const struct mm *mm, uaddr_t start, uaddr_t end)
+{
+    struct mm *other;
+
+    list_for_each(other, &mms.all, all_link)
+        if (other != mm && !vma_range_free(other, start, end)) return true;
+    return false;
+}
+
+/* A stack keeps its distance from what is below. */
+static uaddr_t vma_low(const struct vma *v)
+{
+    return v->flags & (VMA_GROWSDOWN | VMA_STACK) ? v->start - MIN(v->start, STACK_GUARD_GAP) : v->start;
+}
+
+/* Some vma that overlaps [start, end), NULL if none does. */
+static const struct vma *overlapping(uaddr_t start, uaddr_t end)
+{
+    struct mm *mm;
+
+    list_for_each(mm, &mms.all, all_link) {
+        unsigned i = vma_index(mm, start);
+        if (i < mm->count && vma_low(&mm->vmas[i]) < end) return &mm->vmas[i];
+    }
+    return NULL;
+}
+
+static uaddr_t find_upwards(uaddr_t from, uaddr_t to, size_t len, size_t align)
+{
+    uaddr_t start = ALIGN_UP(from, align);
+
+    while (start < to && len <= to - start) {
+        const struct vma *v = overlapping(start, start + len);
+        if (!v && !memory_in_companion(start, start + len)) return start;
+        uaddr_t next = v ? v->end : start + MAX(align, 1ul << 20);
+        start = ALIGN_UP(next, align);
+    }
+    return 0;
+}
+
+static uaddr_t find_downwards(uaddr_t from, uaddr_t to, size_t len, size_t align)
+{
+    uaddr_t end = to;
+
+    while (end > from && len <= end - from) {
+        uaddr_t start = ALIGN_DOWN(end - len, align);
+        if (start < from) break;
+        const struct vma *v = overlapping(start, start + len);
+        if (!v && !memory_in_companion(start, start + len)) return start;
+        /* The highest of the overlapping ones would save steps, the lowest is as right. */
+        end = v ? vma_low(v) : start;
+    }
+    return 0;
+}
+
+uaddr_t mm_find_free(struct mm *mm, size_t len, size_t align, enum mm_zone zone)
+{
+    uaddr_t low_end = trampoline_start(), found = 0;
+    uaddr_t high_start = MIN(LOW_END, mms.user_end);
+
+    align = MAX(align, PAGE_SIZE);
+    if (len > mms.user_end) return 0;
+    switch (zone) {
+    case ZONE_LOW_EXEC: return find_upwards(MIN(LOW_EXEC_START, low_end), low_end, len, align);
+    case ZONE_HEAP:
+        if (mms.user_end > 2 * HEAP_ZONE_START)
+            found = find_upwards(HEAP_ZONE_START, mms.user_end / 2, len, align);
+        if (found) return found;
+        break;
+    case ZONE_HIGH: break;
+    }
+    found = find_downwards(high_start, mm->search_top, len, align);
+    if (!found && mm->search_top < mms.user_end) found = find_downwards(high_start, mms.user_end, len, align);
+    if (!found) found = find_downwards(USER_START, low_end, len, align);
+    else mm->search_top = found;
+    return found;
+}
+
+bool mm_is_reserved(uaddr_t start, uaddr_t end)
+{
+    return start < trampoline_start() + TRAMPOLINE_REGION && end > trampoline_start();
+}
+
+size_t user_range_max(uaddr_t addr)
+{
+    return addr >= USER_START && addr < mms.user_end ? mms.user_end - addr : 0;
+}
+
+bool user_range_ok(uaddr_t addr, size_t n, bool write)
+{
+    if (addr < USER_START || addr > mms.user_end || n > mms.user_end - addr) return false;
+    if (likely(host_has_memctl()) || !n) return true;
+    /* Strict: the host would let everything through. */
+    for (uaddr_t a = addr, end = addr + n; a < end;) {
+        const struct vma *v = mm_find(current->process->mm, a);
+        if (!v || !(v->prot & (write ? PROT_WRITE : PROT_READ | PROT_WRITE))) return false;
+        a = v->end;
+    }
+    return true;
+}
+
+/* mmap(MAP_GROWSDOWN): a fault in the gap below grows it by whole pages down to the fault. */
+static bool grow_down(struct mm *mm, uaddr_t addr)
+{
+    unsigned i = vma_index(mm, addr);
+
+    if (i == mm->count || !(mm->vmas[i].flags & VMA_GROWSDOWN)) return false;
+    struct vma *v = &mm->vmas[i];
+    uaddr_t start = PAGE_DOWN(addr);
+    uaddr_t floor = i ? mm->vmas[i - 1].end + STACK_GUARD_GAP : USER_START;
+    if (addr >= v->start || start < floor) return false;
+    if (v->end - start > task_rlimit(RLIMIT_STACK) || mm_mapped_elsewhere(mm, start, v->start)) return false;
+    struct vma more = {.start = start, .end = v->start, .prot = v->prot, .flags = v->flags};
+    if (!memory_commit(more.start, more.end, more.prot)) return false;
+    return vma_insert(mm, &more);
+}
+
+bool mm_fault_in(uaddr_t addr)
+{
+    if (!current || !current->process || !current->process->mm) return false;
+    return user_range_max(addr) && grow_down(current->process->mm, addr);
+}
+
+int mm_fault_code(struct mm *mm, uaddr_t addr)
+{
+    return mm_find(mm, addr) ? SEGV_ACCERR : SEGV_MAPERR;
+}
+
+bool mm_beyond_file(struct mm *mm, uaddr_t addr)
+{
+    const struct vma *v = mm_find(mm, addr);
+
+    return v && v->file && !(v->flags & VMA_SEGMENT) &&
+           v->offset + (PAGE_DOWN(addr) - v->start) >= PAGE_UP(file_size(v->file));
+}

@@ -1,0 +1,114 @@
+/*
+ * A process's memory: its mappings (vma) in the one address space.
+ *
+ * There are no page tables of ours. Guest memory is mapped once by the tender;
+ * what an mm has is a sorted list of ranges of it. Where the host grants memctl,
+ * protections are the host's and memory without a mapping is inaccessible and
+ * reads as zero once it is mapped; without (strict), protections are kept on
+ * paper and memory is wiped when it is mapped again (`dirty`).
+ *
+ * Invariant: with memctl, memory of programs outside of any vma is PROT_NONE and
+ * holds nothing.
+ */
+#ifndef LINUX_MM_MM_H
+#define LINUX_MM_MM_H
+
+#include "lib/list.h"
+#include "lib/types.h"
+
+struct file;
+
+enum vma_flags {
+    VMA_SHARED = 1u << 0,
+    VMA_GROWSDOWN = 1u << 1,
+    VMA_STACK = 1u << 2,   /* the program's first stack */
+    VMA_HEAP = 1u << 3,    /* brk */
+    VMA_VDSO = 1u << 4,
+    VMA_SEGMENT = 1u << 5, /* in place in the segments companion */
+    VMA_HOME = 1u << 6,    /* the pages of a shared file mapping live here */
+    VMA_NORESERVE = 1u << 7,
+    VMA_LOCKED = 1u << 8,
+};
+
+struct vma {
+    uaddr_t start, end;
+    int prot;            /* PROT_READ | PROT_WRITE | PROT_EXEC */
+    uint32_t flags;      /* enum vma_flags */
+    struct file *file;   /* counted; NULL: anonymous */
+    uint64_t offset;     /* of start in the file */
+    uint32_t aliases;    /* further mmap calls that were given this same place */
+};
+
+struct mm {
+    int refs;
+    struct list all_link;
+    struct vma *vmas; /* sorted by address, not overlapping */
+    unsigned count, capacity;
+    size_t pages;      /* mapped, for RLIMIT_AS and /proc */
+    size_t data_pages; /* private and writable, for RLIMIT_DATA */
+    uaddr_t brk_start, brk;
+    uaddr_t search_top; /* no hole worth a look above: where find_free starts */
+
+    /* For /proc and prctl(PR_SET_MM). */
+    uaddr_t start_code, end_code, start_data, end_data, start_stack;
+    uaddr_t arg_start, arg_end, env_start, env_end;
+    uaddr_t vdso;
+    uint64_t auxv[48];
+    size_t auxv_bytes;
+};
+
+/* At boot: programs have [USER_START, user_end). */
+void mm_init(uaddr_t user_end);
+uaddr_t mm_user_end(void);
+
+struct mm *mm_new(void); /* NULL: ENOMEM */
+struct mm *mm_get(struct mm *);
+void mm_put(struct mm *);
+
+/* The vma that holds addr, NULL if none. Valid until the next change. */
+struct vma *mm_find(struct mm *mm, uaddr_t addr);
+
+/*
+ * The mapping calls; results and errors as the system calls'. mm is the running
+ * process's, or one being built by execve.
+ */
+long mm_map(struct mm *mm, uaddr_t addr, size_t len, int prot, int flags, struct file *file, uint64_t offset);
+long mm_unmap(struct mm *mm, uaddr_t addr, size_t len);
+long mm_protect(struct mm *mm, uaddr_t addr, size_t len, int prot);
+long mm_remap(struct mm *mm, uaddr_t old, size_t old_len, size_t new_len, int flags, uaddr_t new_addr);
+long mm_advise(struct mm *mm, uaddr_t addr, size_t len, int advice);
+long mm_set_brk(struct mm *mm, uaddr_t brk);
+
+/* Like mm_map with MAP_FIXED_NOREPLACE of zeroed anonymous memory, with vma flags. */
+long mm_map_anonymous(struct mm *mm, uaddr_t addr, size_t len, int prot, uint32_t vma_flags);
+/* Maps a range of the companion where it lies. -EEXIST if somebody has it. */
+long mm_map_segment(struct mm *mm, uaddr_t addr, size_t len, int prot, struct file *file, uint64_t offset);
+
+enum mm_zone {
+    ZONE_LOW_EXEC, /* below 2 GiB, from the bottom: programs and libraries */
+    ZONE_HIGH,     /* from the top */
+    ZONE_HEAP,     /* brk of position-independent programs */
+};
+/* A free range of all processes; 0 if there is none. */
+uaddr_t mm_find_free(struct mm *mm, size_t len, size_t align, enum mm_zone zone);
+
+/*
+ * The program's memory for uaccess.c: is [addr, addr + n) in the programs' part of
+ * guest memory? Without memctl, also mapped with the right protection.
+ */
+bool user_range_ok(uaddr_t addr, size_t n, bool write);
+/* Bytes from addr to the end of the programs' part; 0 if addr is outside. */
+size_t user_range_max(uaddr_t addr);
+
+/* A fault at addr: true if it was mended (a stack that grows) and the instruction can be tried again. */
+bool mm_fault_in(uaddr_t addr);
+/* The page lies in a file mapping behind the file's last page: SIGBUS. */
+bool mm_beyond_file(struct mm *mm, uaddr_t addr);
+/* The kernel keeps this part of the address space for itself. */
+bool mm_is_reserved(uaddr_t start, uaddr_t end);
+/* Another process has something at [start, end). */
+bool mm_mapped_elsewhere(const struct mm *mm, uaddr_t start, uaddr_t end);
+/* SEGV_MAPERR or SEGV_ACCERR. */
+int mm_fault_code(struct mm *mm, uaddr_t addr);
+
+#endif

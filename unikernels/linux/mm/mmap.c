@@ -1,0 +1,485 @@
+/*
+ * Mapping, unmapping and changing mappings: the objects behind mmap(2) and its
+ * family. Errors are those of the man pages.
+ */
+#include <asm/mman.h>
+#include <linux/mman.h>
+
+#include "boot/layout.h"
+#include "entry/entry.h"
+#include "lib/error.h"
+#include "lib/string.h"
+#include "mm/file_map.h"
+#include "mm/memory.h"
+#include "mm/mm.h"
+#include "mm/page.h"
+#include "mm/vma.h"
+#include "loader/elf_in_place.h"
+#include "task/task.h"
+
+#define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
+
+/* PROT_WRITE means readable too on x86; PROT_EXEC alone stays. */
+static int host_prot(int prot)
+{
+    return prot & PROT_ALL;
+}
+
+static bool range_valid(uaddr_t addr, size_t len)
+{
+    return user_range_max(addr) >= len && len;
+}
+
+/* Would the program exceed its limits with this much more? */
+static bool over_limits(struct mm *mm, size_t len, int prot, int flags)
+{
+    size_t pages = len / PAGE_SIZE;
+    struct page_stats stats;
+
+    if (mm->pages + pages > task_rlimit(RLIMIT_AS) / PAGE_SIZE) return true;
+    if (!(prot & PROT_WRITE) || flags & MAP_SHARED) return false;
+    if (mm->data_pages + pages > task_rlimit(RLIMIT_DATA) / PAGE_SIZE) return true;
+    /* As Linux's heuristic overcommit: one request that can never be met is refused. */
+    page_stats(&stats);
+    return !(flags & MAP_NORESERVE) && pages > stats.total - MIN(stats.kernel, stats.total);
+}
+
+/* Opens a range, fills it from the file and gives it its protection. Pages behind the end stay closed: SIGBUS. */
+static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset)
+{
+    uint64_t size = file_size(file);
+    uaddr_t filled = offset >= size ? start : start + MIN(PAGE_UP(size - offset), end - start);
+
+    if (filled == start) return 0;
+    if (!memory_commit(start, filled, PROT_READ | PROT_WRITE)) return -ENOMEM;
+    for (uaddr_t a = start; a < filled;) {
+        ssize_t n = file_read_at(file, (void *)a, filled - a, offset + (a - start));
+        if (n < 0) return (int)n;
+        if (!n) break;
+        a += (size_t)n;
+    }
+    if (prot != (PROT_READ | PROT_WRITE) && !memory_protect(start, filled, host_prot(prot))) return -ENOMEM;
+    return 0;
+}
+
+/* Gives back what a vma's memory held, as far as nobody else has it. */
+static void release(struct mm *mm, const struct vma *v)
+{
+    if (v->prot & PROT_EXEC) patch_forget(v->start, v->end);
+    if (mm_mapped_elsewhere(mm, v->start, v->end)) return;
+    if (v->flags & VMA_HOME) {
+        memory_protect(v->start, v->end, PROT_READ | PROT_WRITE);
+        file_unshare_pages(v->file, v->offset, v->end - v->start, (void *)v->start);
+    }
+    memory_release(v->start, v->end);
+}
+
+/* Unmaps what is there; the range may have holes. */
+static int unmap_range(struct mm *mm, uaddr_t start, uaddr_t end)
+{
+    unsigned i = vma_index(mm, start);
+
+    if (i == mm->count || mm->vmas[i].start >= end) return 0;
+    if (!vma_split(mm, start, end)) return -ENOMEM;
+    i = vma_index(mm, start);
+    while (i < mm->count && mm->vmas[i].start < end) {
+        struct vma *v = &mm->vmas[i];
+        if (v->aliases && v->start >= start && v->end <= end) {
+            /* The same place was handed out more than once: this takes one of them back. */
+            v->aliases--;
+            i++;
+            continue;
+        }
+        release(mm, v);
+        vma_erase(mm, i);
+    }
+    mm->search_top = MAX(mm->search_top, MIN(end, mm_user_end()));
+    return 0;
+}
+
+/* The shared pages of a file that someone mapped before have their place; go there too. */
+static long map_existing_home(struct mm *mm, uaddr_t wanted, bool fixed, uaddr_t home, size_t len, int prot,
+                              struct file *file, uint64_t offset)
+{
+    if (fixed && wanted != home) return -ENOMEM;
+    struct vma *v = mm_find(mm, home);
+    if (v) {
+        if (!(v->flags & VMA_HOME) || v->start != home || v->end - v->start < len) return -ENOMEM;
+        v->aliases++;
+        if ((prot | v->prot) != v->prot) {
+            vma_set_prot(mm, v, prot | v->prot);
+            memory_protect(v->start, v->end, host_prot(v->prot));
+        }
+        return (long)home;
+    }
+    struct vma add = {.start = home, .end = home + len, .prot = prot, .flags = VMA_SHARED | VMA_HOME,
+                      .file = file_get(file), .offset = offset};
+    if (!vma_insert(mm, &add)) {
+        file_put(file);
+        return -ENOMEM;
+    }
+    memory_protect(home, home + len, host_prot(prot));
+    return (long)home;
+}
+
+static long map_home(struct mm *mm, uaddr_t addr, size_t len, int prot, bool fixed, struct file *file,
+                     uint64_t offset)
+{
+    void *existing = NULL;
+
+    if (!memory_commit(addr, addr + len, PROT_READ | PROT_WRITE)) return -ENOMEM;
+    int err = file_share_pages(file, offset, len, (void *)addr, &existing);
+    if (err) {
+        memory_release(addr, addr + len);
+        if (err == -EEXIST) return map_existing_home(mm, addr, fixed, (uaddr_t)existing, len, prot, file, offset);
+        return err;
+    }
+    struct vma add = {.start = addr, .end = addr + len, .prot = prot, .flags = VMA_SHARED | VMA_HOME,
+                      .file = file_get(file), .offset = offset};
+    if (!vma_insert(mm, &add)) {
+        file_unshare_pages(file, offset, len, (void *)addr);
+        memory_release(addr, addr + len);
+        file_put(file);
+        return -ENOMEM;
+    }
+    uint64_t size = file_size(file);
+    uaddr_t filled = addr + (offset >= size ? 0 : MIN(PAGE_UP(size - offset), len));
+    memory_protect(addr, filled, host_prot(prot));
+    if (filled < addr + len) memory_protect(filled, addr + len, PROT_NONE);
+    return (long)addr;
+}
+
+static long map_at(struct mm *mm, uaddr_t addr, size_t len, int prot, uint32_t vma_flags, struct file *file,
+                   uint64_t offset)
+{
+    struct vma add = {.start = addr, .end = addr + len, .prot = prot, .flags = vma_flags,
+                      .file = file ? file_get(file) : NULL, .offset = offset};
+    int err = 0;
+
+    if (memory_in_companion(addr, addr + len)) add.flags |= VMA_SEGMENT;
+    if (file)
+        err = fill_from_file(addr, addr + len, prot, file, offset);
+    else if (!memory_commit(addr, addr + len, host_prot(prot)))
+        err = -ENOMEM;
+    if (!err && !vma_insert(mm, &add)) err = -ENOMEM;
+    if (!err) return (long)addr;
+    memory_release(addr, addr + len);
+    if (file) file_put(file);
+    return err;
+}
+
+long mm_map_anonymous(struct mm *mm, uaddr_t addr, size_t len, int prot, uint32_t vma_flags)
+{
+    if (!range_valid(addr, len)) return -ENOMEM;
+    if (!vma_range_free(mm, addr, addr + len)) return -EEXIST;
+    return map_at(mm, addr, len, prot, vma_flags, NULL, 0);
+}
+
+long mm_map_segment(struct mm *mm, uaddr_t addr, size_t len, int prot, struct file *file, uint64_t offset)
+{
+    if (!range_valid(addr, len)) return -ENOMEM;
+    if (!vma_range_free(mm, addr, addr + len) || mm_mapped_elsewhere(mm, addr, addr + len)) return -EEXIST;
+    if (!memory_companion_pristine(addr, addr + len)) return -EEXIST;
+    struct vma add = {.start = addr, .end = addr + len, .prot = prot, .flags = VMA_SEGMENT,
+                      .file = file_get(file), .offset = offset};
+    if (!memory_protect(addr, addr + len, host_prot(prot)) || !vma_insert(mm, &add)) {
+        file_put(file);
+        return -ENOMEM;
+    }
+    return (long)addr;
+}
+
+/*
+ * ld.so maps a library in two steps: its whole span from the file's start, then
+ * each segment over it. If the companion has the file, the first goes to its
+ * place there and the others find their bytes already lying where they want them.
+ */
+static long map_in_place(struct mm *mm, uaddr_t addr, size_t len, int prot, int flags, struct file *file,
+                         uint64_t offset)
+{
+    uaddr_t place = elf_in_place(file, offset, len, flags, addr);
+
+    if (!place) return -ENOEXEC;
+    if (!(flags & MAP_FIXED)) return mm_map_segment(mm, place, len, prot, file, offset);
+    /* Over what the first step mapped. */
+    if (!vma_range_full(mm, addr, addr + len) || !vma_split(mm, addr, addr + len)) return -ENOEXEC;
+    for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < addr + len; i++) {
+        struct vma *v = &mm->vmas[i];
+        if (!(v->flags & VMA_SEGMENT) || v->file != file || v->prot & PROT_WRITE) return -ENOEXEC;
+    }
+    for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < addr + len; i++) {
+        struct vma *v = &mm->vmas[i];
+        v->offset = offset + (v->start - addr);
+        vma_set_prot(mm, v, prot);
+    }
+    if (!memory_protect(addr, addr + len, host_prot(prot))) return -ENOMEM;
+    vma_join(mm, addr, addr + len + 1);
+    return (long)addr;
+}
+
+static uaddr_t choose_place(struct mm *mm, uaddr_t hint, size_t len, int flags, struct file *file, int prot)
+{
+    hint = PAGE_DOWN(hint);
+    if (hint && range_valid(hint, len) && vma_range_free(mm, hint, hint + len) &&
+        !mm_mapped_elsewhere(mm, hint, hint + len) && !memory_in_companion(hint, hint + len))
+        return hint;
+    /* Code goes where a patched call site can reach the gate. */
+    bool low = flags & MAP_32BIT || (file && (prot & PROT_EXEC || flags & MAP_DENYWRITE));
+    uaddr_t found = low ? mm_find_free(mm, len, PAGE_SIZE, ZONE_LOW_EXEC) : 0;
+    if (!found && !(flags & MAP_32BIT)) found = mm_find_free(mm, len, PAGE_SIZE, ZONE_HIGH);
+    return found;
+}
+
+long mm_map(struct mm *mm, uaddr_t addr, size_t len, int prot, int flags, struct file *file, uint64_t offset)
+{
+    bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+    uint32_t vma_flags = (flags & MAP_SHARED ? VMA_SHARED : 0) | (flags & MAP_GROWSDOWN ? VMA_GROWSDOWN : 0) |
+                         (flags & MAP_NORESERVE ? VMA_NORESERVE : 0);
+
+    if (!len) return -EINVAL;
+    if (offset & ~PAGE_MASK) return -EINVAL;
+    len = PAGE_UP(len);
+    if (!len || len > mm_user_end()) return -ENOMEM;
+    if (offset + len < offset) return -EOVERFLOW;
+    prot &= PROT_ALL;
+    if (fixed && addr & ~PAGE_MASK) return -EINVAL;
+    if (fixed && addr < USER_START) return -EPERM;
+    if (fixed && (!range_valid(addr, len) || mm_is_reserved(addr, addr + len))) return -ENOMEM;
+    if (flags & MAP_FIXED_NOREPLACE && !vma_range_free(mm, addr, addr + len)) return -EEXIST;
+    if (over_limits(mm, len, prot, flags)) return -ENOMEM;
+
+    if (file && !(flags & MAP_SHARED)) {
+        long r = map_in_place(mm, addr, len, prot, flags, file, offset);
+        if (r != -ENOEXEC && r != -EEXIST) return r;
+    }
+    if (fixed) {
+        int err = unmap_range(mm, addr, addr + len);
+        if (err) return err;
+        if (mm_mapped_elsewhere(mm, addr, addr + len)) return -ENOMEM;
+    } else {
+        addr = choose_place(mm, addr, len, flags, file, prot);
+        if (!addr) return -ENOMEM;
+    }
+    if (file && flags & MAP_SHARED && file_is_shareable(file))
+        return map_home(mm, addr, len, prot, fixed, file, offset);
+    return map_at(mm, addr, len, prot, vma_flags, file, offset);
+}
+
+long mm_unmap(struct mm *mm, uaddr_t addr, size_t len)
+{
+    if (addr & ~PAGE_MASK || !len || PAGE_UP(len) < len) return -EINVAL;
+    len = PAGE_UP(len);
+    if (addr + len < addr) return -EINVAL;
+    /* Nothing of the program's can be outside of its part. */
+    uaddr_t start = MAX(addr, USER_START), end = MIN(addr + len, mm_user_end());
+    return start < end ? unmap_range(mm, start, end) : 0;
+}
+
+long mm_protect(struct mm *mm, uaddr_t addr, size_t len, int prot)
+{
+    bool growsdown = prot & PROT_GROWSDOWN;
+
+    if (addr & ~PAGE_MASK) return -EINVAL;
+    if (prot & ~(PROT_ALL | PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP)) return -EINVAL;
+    if ((prot & PROT_GROWSDOWN) && (prot & PROT_GROWSUP)) return -EINVAL;
+    if (!len) return 0;
+    len = PAGE_UP(len);
+    if (!range_valid(addr, len)) return -ENOMEM;
+    prot &= PROT_ALL;
+    uaddr_t end = addr + len;
+    if (growsdown) {
+        struct vma *v = mm_find(mm, addr);
+        if (!v || !(v->flags & (VMA_GROWSDOWN | VMA_STACK))) return -EINVAL;
+        addr = v->start;
+    }
+    bool full = vma_range_full(mm, addr, end);
+    if (!vma_split(mm, addr, end)) return -ENOMEM;
+
+    uaddr_t done = addr;
+    for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < end; i++) {
+        struct vma *v = &mm->vmas[i];
+        if (v->start > done) break; /* a hole: Linux changes what is before it */
+        if (v->file && v->flags & VMA_SHARED && prot & PROT_WRITE) {
+            int err = file_may_map(v->file, prot, MAP_SHARED);
+            if (err) return -EACCES;
+        }
+        if ((prot & PROT_WRITE) && !(v->prot & PROT_WRITE) && !(v->flags & VMA_SHARED) &&
+            over_limits(mm, v->end - v->start, prot, MAP_NORESERVE | MAP_PRIVATE))
+            return -ENOMEM;
+        done = v->end;
+    }
+    if (done > addr && !memory_protect(addr, done, host_prot(prot))) return -ENOMEM;
+    for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < done; i++)
+        vma_set_prot(mm, &mm->vmas[i], prot);
+    vma_join(mm, addr, done + 1);
+    return full ? 0 : -ENOMEM;
+}
+
+static bool all_same(struct mm *mm, uaddr_t start, uaddr_t end)
+{
+    struct vma *v = mm_find(mm, start);
+
+    return v && v->end >= end;
+}
+
+static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, size_t old_len, size_t new_len,
+                         uaddr_t to, int flags)
+{
+    size_t keep = MIN(old_len, new_len);
+    int prot = old->prot;
+    struct vma source = *old;
+
+    if (source.flags & VMA_HOME) return -ENOMEM; /* the file's pages live here */
+    if (source.file) file_get(source.file);
+    long r = map_at(mm, to, new_len, PROT_READ | PROT_WRITE, source.flags & ~(uint32_t)VMA_SEGMENT, NULL, 0);
+    if (r < 0) goto out;
+    if (!(prot & PROT_READ)) memory_protect(from, from + keep, PROT_READ);
+    memcpy((void *)to, (const void *)from, keep);
+    unsigned i = vma_index(mm, to);
+    if (!vma_split(mm, to, to + new_len)) {
+        r = -ENOMEM;
+        goto out;
+    }
+    i = vma_index(mm, to);
+    mm->vmas[i].file = source.file;
+    mm->vmas[i].offset = source.offset + (from - source.start);
+    source.file = NULL;
+    vma_set_prot(mm, &mm->vmas[i], prot);
+    if (prot != (PROT_READ | PROT_WRITE)) memory_protect(to, to + new_len, host_prot(prot));
+    vma_join(mm, to, to + new_len + 1);
+    if (flags & MREMAP_DONTUNMAP) {
+        memory_discard(from, from + old_len);
+        memory_protect(from, from + old_len, host_prot(prot));
+    } else {
+        unmap_range(mm, from, from + old_len);
+    }
+    r = (long)to;
+out:
+    if (source.file) file_put(source.file);
+    return r;
+}
+
+long mm_remap(struct mm *mm, uaddr_t old, size_t old_len, size_t new_len, int flags, uaddr_t new_addr)
+{
+    if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) return -EINVAL;
+    if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && !(flags & MREMAP_MAYMOVE)) return -EINVAL;
+    if (old & ~PAGE_MASK || !new_len) return -EINVAL;
+    old_len = PAGE_UP(old_len);
+    new_len = PAGE_UP(new_len);
+    if (!new_len || (flags & MREMAP_DONTUNMAP && old_len != new_len)) return -EINVAL;
+    if (!old_len) return -EINVAL; /* duplicating a shared mapping needs two places for one page */
+    if (!range_valid(old, old_len)) return -EFAULT;
+    if (new_len > mm_user_end()) return -ENOMEM;
+
+    struct vma *v = mm_find(mm, old);
+    if (!v) return -EFAULT;
+    if (flags & MREMAP_FIXED) {
+        if (new_addr & ~PAGE_MASK || !range_valid(new_addr, new_len)) return -EINVAL;
+        if (new_addr < old + old_len && old < new_addr + new_len) return -EINVAL;
+    } else if (!(flags & MREMAP_DONTUNMAP) && new_len <= old_len) {
+        if (new_len < old_len) {
+            int err = unmap_range(mm, old + new_len, old + old_len);
+            if (err) return err;
+        }
+        return (long)old;
+    }
+    if (!all_same(mm, old, old + old_len)) return -EFAULT;
+    if (new_len > old_len && over_limits(mm, new_len - old_len, v->prot, MAP_PRIVATE)) return -ENOMEM;
+
+    uaddr_t end = old + old_len, new_end = old + new_len;
+    if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && v->end == end && range_valid(end, new_len - old_len) &&
+        !v->file && !(v->flags & VMA_SEGMENT) && vma_range_free(mm, end, new_end) &&
+        !mm_mapped_elsewhere(mm, end, new_end) && !memory_in_companion(end, new_end)) {
+        struct vma more = *v;
+        more.start = end;
+        more.end = new_end;
+        if (!memory_commit(end, new_end, host_prot(more.prot)) || !vma_insert(mm, &more)) return -ENOMEM;
+        return (long)old;
+    }
+    if (!(flags & MREMAP_MAYMOVE)) return -ENOMEM;
+    if (flags & MREMAP_FIXED) {
+        int err = unmap_range(mm, new_addr, new_addr + new_len);
+        if (err) return err;
+        if (mm_mapped_elsewhere(mm, new_addr, new_addr + new_len)) return -ENOMEM;
+    } else {
+        new_addr = choose_place(mm, new_addr, new_len, 0, NULL, 0);
+        if (!new_addr) return -ENOMEM;
+    }
+    v = mm_find(mm, old); /* the list may have moved */
+    return move_mapping(mm, v, old, old_len, new_len, new_addr, flags);
+}
+
+/* madvise(MADV_DONTNEED) of one vma: back to what a first touch would find. */
+static void forget(struct vma *v, uaddr_t start, uaddr_t end)
+{
+    if (v->flags & VMA_SHARED) return; /* the pages belong to the object, not to the mapping */
+    memory_discard(start, end);
+    if (v->file && !(v->flags & VMA_SEGMENT)) {
+        fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
+    } else if (!v->file && v->flags & VMA_SEGMENT) {
+        memory_commit(start, end, host_prot(v->prot));
+    } else if (v->file && v->prot & PROT_EXEC) {
+        patch_forget(start, end);
+    }
+}
+
+long mm_advise(struct mm *mm, uaddr_t addr, size_t len, int advice)
+{
+    bool drop = false;
+
+    switch (advice) {
+    case MADV_DONTNEED:
+    case MADV_FREE: drop = true; break;
+    case MADV_NORMAL:
+    case MADV_RANDOM:
+    case MADV_SEQUENTIAL:
+    case MADV_WILLNEED:
+    case MADV_DONTFORK:
+    case MADV_DOFORK:
+    case MADV_MERGEABLE:
+    case MADV_UNMERGEABLE:
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+    case MADV_DONTDUMP:
+    case MADV_DODUMP:
+    case MADV_WIPEONFORK:
+    case MADV_KEEPONFORK:
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+    case MADV_POPULATE_READ:
+    case MADV_POPULATE_WRITE: break;
+    default: return -EINVAL;
+    }
+    if (addr & ~PAGE_MASK || PAGE_UP(len) < len) return -EINVAL;
+    len = PAGE_UP(len);
+    if (addr + len < addr) return -EINVAL;
+    if (!len) return 0;
+    if (!range_valid(addr, len)) return -ENOMEM;
+    if (drop) {
+        for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < addr + len; i++) {
+            struct vma *v = &mm->vmas[i];
+            if (v->flags & VMA_LOCKED) return -EINVAL;
+            if (advice == MADV_FREE && (v->file || v->flags & VMA_SHARED)) return -EINVAL;
+            forget(v, MAX(addr, v->start), MIN(addr + len, v->end));
+        }
+    }
+    return vma_range_full(mm, addr, addr + len) ? 0 : -ENOMEM;
+}
+
+long mm_set_brk(struct mm *mm, uaddr_t brk)
+{
+    uaddr_t old = PAGE_UP(mm->brk), new = PAGE_UP(brk);
+
+    if (brk < mm->brk_start || !user_range_max(brk)) return (long)mm->brk;
+    if (brk - mm->brk_start > task_rlimit(RLIMIT_DATA)) return (long)mm->brk;
+    if (new > old) {
+        if (over_limits(mm, new - old, PROT_READ | PROT_WRITE, MAP_PRIVATE)) return (long)mm->brk;
+        if (!vma_range_free(mm, old, new) || mm_mapped_elsewhere(mm, old, new) || memory_in_companion(old, new))
+            return (long)mm->brk;
+        if (map_at(mm, old, new - old, PROT_READ | PROT_WRITE, VMA_HEAP, NULL, 0) < 0) return (long)mm->brk;
+    } else if (new < old && unmap_range(mm, new, old)) {
+        return (long)mm->brk;
+    }
+    mm->brk = brk;
+    return (long)brk;
+}

@@ -1,0 +1,464 @@
+/*
+ * Birth and death of tasks and processes.
+ *
+ * A process is a zombie (`dead`) from its last task's exit until its parent has
+ * waited for it; orphans go to the nearest subreaper, else to pid 1. When pid 1
+ * ends, so does the guest.
+ */
+#include "task/task_impl.h"
+
+#include <linux/sched.h>
+#include <linux/signal.h>
+#include <linux/wait.h>
+
+#include "boot/host.h"
+#include "boot/layout.h"
+#include "entry/entry.h"
+#include "lib/error.h"
+#include "lib/print.h"
+#include "lib/string.h"
+#include "mm/file_map.h"
+#include "mm/kmalloc.h"
+#include "mm/mm.h"
+#include "mm/page.h"
+#include "mm/uaccess.h"
+#include "task/fork_hooks.h"
+#include "task/sched.h"
+#include "task/signal_deliver.h"
+#include "time/itimer.h"
+
+#define PID_MAX 4194304
+#define PID_WRAP 300 /* as Linux: low pids are not reused */
+#define HASH_BUCKETS 256
+#define STACK_CANARY 0x6b73746b63616e61ull
+
+static struct {
+    struct list hash[HASH_BUCKETS]; /* tasks by tid */
+    struct list processes;          /* by pid, zombies included */
+    int last_pid;
+    bool ready;
+} table;
+
+static void table_init(void)
+{
+    for (int i = 0; i < HASH_BUCKETS; i++) list_init(&table.hash[i]);
+    list_init(&table.processes);
+    table.ready = true;
+}
+
+struct list *process_all(void)
+{
+    if (!table.ready) table_init();
+    return &table.processes;
+}
+
+struct task *task_find(int tid)
+{
+    struct task *t;
+
+    list_for_each(t, &table.hash[(unsigned)tid % HASH_BUCKETS], hash_link)
+        if (t->tid == tid) return t;
+    return NULL;
+}
+
+struct process *process_find(int pid)
+{
+    struct process *p;
+
+    list_for_each(p, process_all(), all_link)
+        if (p->pid == pid) return p;
+    return NULL;
+}
+
+struct process *process_next(int pid)
+{
+    struct process *p;
+
+    list_for_each(p, process_all(), all_link)
+        if (p->pid > pid) return p;
+    return NULL;
+}
+
+static bool pid_in_use(int pid)
+{
+    struct process *p;
+
+    if (task_find(pid)) return true;
+    list_for_each(p, process_all(), all_link)
+        if (p->pid == pid || p->pgid == pid || p->sid == pid) return true;
+    return false;
+}
+
+int pid_alloc(void)
+{
+    for (int tries = 0; tries < PID_MAX; tries++) {
+        table.last_pid = table.last_pid + 1 < PID_MAX ? table.last_pid + 1 : PID_WRAP;
+        if (!pid_in_use(table.last_pid)) return table.last_pid;
+    }
+    return -EAGAIN;
+}
+
+void *task_canary(const struct task *t)
+{
+    return (char *)t->kstack + ALIGN_UP(xstate_size(), 64);
+}
+
+struct task *task_new(void)
+{
+    struct task *t = kzalloc(sizeof *t);
+
+    if (!t) return NULL;
+    t->kstack = page_alloc(KSTACK_PAGES);
+    if (!t->kstack) {
+        kfree(t);
+        return NULL;
+    }
+    t->xstate = t->kstack;
+    xstate_init(t->xstate);
+    *(uint64_t *)task_canary(t) = STACK_CANARY;
+    t->regs = (struct regs *)task_kstack_top(t) - 1;
+    list_init(&t->run_link);
+    list_init(&t->process_link);
+    list_init(&t->hash_link);
+    sigpending_init(&t->pending);
+    t->altstack.flags = SS_DISABLE;
+    return t;
+}
+
+void task_free(struct task *t)
+{
+    cred_put(t->cred);
+    sigpending_clear(&t->pending);
+    page_free(t->kstack, KSTACK_PAGES);
+    kfree(t);
+}
+
+void task_attach(struct task *t, struct process *p, int tid)
+{
+    t->tid = tid;
+    t->process = p;
+    list_add_tail(&p->tasks, &t->process_link);
+    p->ntasks++;
+    list_add(&table.hash[(unsigned)tid % HASH_BUCKETS], &t->hash_link);
+}
+
+void task_prepare_return(struct task *t)
+{
+    uint64_t *sp = (uint64_t *)t->regs;
+
+    *--sp = (uintptr_t)task_first_return;
+    for (int i = 0; i < 6; i++) *--sp = 0; /* as task_switch_stacks pops them */
+    t->ksp = (uintptr_t)sp;
+}
+
+struct process *process_new(void)
+{
+    struct process *p = kzalloc(sizeof *p);
+
+    if (!p) return NULL;
+    list_init(&p->all_link);
+    list_init(&p->tasks);
+    list_init(&p->children);
+    list_init(&p->sibling_link);
+    list_init(&p->posix_timers);
+    wait_queue_init(&p->child_wait);
+    wait_queue_init(&p->exit_wait);
+    sigpending_init(&p->pending);
+    p->dumpable = true;
+    p->start_ns = clock_monotonic();
+    return p;
+}
+
+/* Ordered by pid, for process_next. */
+static void process_enlist(struct process *p)
+{
+    struct process *q;
+
+    list_for_each(q, process_all(), all_link)
+        if (q->pid > p->pid) break;
+    list_insert(&p->all_link, q->all_link.prev, &q->all_link);
+}
+
+static void process_free(struct process *p)
+{
+    list_del(&p->all_link);
+    list_del(&p->sibling_link);
+    sigpending_clear(&p->pending);
+    kfree(p->exe_path);
+    kfree(p);
+}
+
+void process_set_init(struct process *p, struct task *t)
+{
+    if (!table.ready) table_init();
+    table.last_pid = 1;
+    p->pid = p->pgid = p->sid = 1;
+    process_enlist(p);
+    task_attach(t, p, 1);
+}
+
+/* What a child process takes over from its parent. */
+static long copy_process(struct process *child, const struct clone_args64 *args)
+{
+    struct process *parent = current->process;
+
+    child->mm = mm_get(parent->mm); /* copies of memory: see task_clone */
+    child->sighand = args->flags & CLONE_SIGHAND ? sighand_get(parent->sighand) : sighand_copy(parent->sighand);
+    child->files = args->flags & CLONE_FILES ? files_get(parent->files) : files_copy(parent->files);
+    child->fs = args->flags & CLONE_FS ? fs_get(parent->fs) : fs_copy(parent->fs);
+    child->exe_path = kstrdup(parent->exe_path);
+    if (!child->sighand || !child->files || !child->fs || !child->exe_path) return -ENOMEM;
+    if (args->flags & CLONE_CLEAR_SIGHAND) sighand_reset(child->sighand, false);
+    if (parent->exe) child->exe = file_get(parent->exe);
+    memcpy(child->rlimits, parent->rlimits, sizeof child->rlimits);
+    child->dumpable = parent->dumpable;
+    child->pgid = parent->pgid;
+    child->sid = parent->sid;
+    child->exit_signal = args->exit_signal;
+    child->parent = args->flags & CLONE_PARENT && parent->parent ? parent->parent : parent;
+    return 0;
+}
+
+static void drop_objects(struct process *p)
+{
+    if (p->exe) file_put(p->exe);
+    if (p->files) files_put(p->files);
+    if (p->fs) fs_put(p->fs);
+    if (p->sighand) sighand_put(p->sighand);
+    if (p->mm) mm_put(p->mm);
+    p->exe = NULL;
+    p->files = NULL;
+    p->fs = NULL;
+    p->sighand = NULL;
+    p->mm = NULL;
+}
+
+static long check_clone(const struct clone_args64 *a)
+{
+    uint64_t f = a->flags;
+
+    if (f & CLONE_THREAD && !(f & CLONE_SIGHAND)) return -EINVAL;
+    if (f & CLONE_SIGHAND && !(f & CLONE_VM)) return -EINVAL;
+    if (f & CLONE_CLEAR_SIGHAND && f & CLONE_SIGHAND) return -EINVAL;
+    if (f & CLONE_FS && f & CLONE_NEWNS) return -EINVAL;
+    if (f & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET))
+        return -EPERM;
+    if (f & CLONE_PIDFD) return -EINVAL;
+    if (f & CLONE_THREAD && a->exit_signal) return -EINVAL;
+    if ((unsigned)a->exit_signal > SIG_COUNT) return -EINVAL;
+    /* Memory can be shared (threads, vfork) but not copied yet. */
+    if (!(f & CLONE_VM)) return -ENOSYS;
+    return 0;
+}
+
+static bool over_nproc(void)
+{
+    unsigned n = 0;
+    struct process *p;
+
+    list_for_each(p, process_all(), all_link) n += (unsigned)p->ntasks;
+    return n >= task_rlimit(RLIMIT_NPROC) && current->cred->uid;
+}
+
+static void copy_task(struct task *t, const struct clone_args64 *a)
+{
+    *t->regs = *current->regs;
+    t->regs->rax = 0;
+    t->regs->rcx = t->regs->rip;
+    if (a->stack) t->regs->rsp = a->stack;
+    xstate_save(t->xstate);
+    t->fsbase = a->flags & CLONE_SETTLS ? a->tls : fsbase_read();
+    t->gsbase = gsbase_read();
+    t->cred = cred_get(current->cred);
+    memcpy(t->comm, current->comm, sizeof t->comm);
+    t->blocked = current->blocked;
+    t->nice = current->nice;
+    /* sigaltstack(2): kept by a child with memory of its own or borrowed, not by a thread. */
+    if (!(a->flags & CLONE_VM) || a->flags & CLONE_VFORK) t->altstack = current->altstack;
+    if (a->flags & CLONE_CHILD_CLEARTID) t->clear_child_tid = a->child_tid;
+}
+
+long task_clone(const struct clone_args64 *a)
+{
+    struct process *p = NULL;
+    long r = check_clone(a);
+
+    if (r) return r;
+    if (over_nproc()) return -EAGAIN;
+    int tid = pid_alloc();
+    if (tid < 0) return tid;
+    struct task *t = task_new();
+    if (!t) return -ENOMEM;
+    copy_task(t, a);
+    if (!(a->flags & CLONE_THREAD)) {
+        p = process_new();
+        r = p ? copy_process(p, a) : -ENOMEM;
+        if (r) goto out_process;
+        p->pid = tid;
+    }
+    if (a->flags & CLONE_PARENT_SETTID) {
+        r = put_user_u32(a->parent_tid, (uint32_t)tid);
+        if (r) goto out_process;
+    }
+    if (a->flags & CLONE_CHILD_SETTID) put_user_u32(a->child_tid, (uint32_t)tid);
+    if (p) {
+        process_enlist(p);
+        list_add_tail(&p->parent->children, &p->sibling_link);
+    }
+    task_attach(t, p ? p : current->process, tid);
+    task_prepare_return(t);
+    sched_start(t);
+    if (a->flags & CLONE_VFORK && p) {
+        p->vfork_parent = current;
+        current->vfork_child = p;
+        current->killable = true;
+        while (current->vfork_child && !wait_sleep(WAIT_FOREVER)) {
+        }
+        current->killable = false;
+        if (current->vfork_child) p->vfork_parent = NULL;
+        current->vfork_child = NULL;
+    }
+    return tid;
+
+out_process:
+    if (p) {
+        drop_objects(p);
+        process_free(p);
+    }
+    task_free(t);
+    return r;
+}
+
+void process_release_vfork(struct process *p)
+{
+    struct task *parent = p->vfork_parent;
+
+    if (!parent) return;
+    p->vfork_parent = NULL;
+    parent->vfork_child = NULL;
+    task_wake(parent);
+}
+
+/* Who takes over the children of one that ends. */
+static struct process *reaper_of(struct process *p)
+{
+    for (struct process *q = p->parent; q; q = q->parent)
+        if (q->child_subreaper && !q->dead) return q;
+    return process_find(1);
+}
+
+static void orphan_children(struct process *p)
+{
+    struct process *child, *next, *reaper = reaper_of(p);
+
+    list_for_each_safe(child, next, &p->children, sibling_link) {
+        list_del(&child->sibling_link);
+        list_add_tail(&reaper->children, &child->sibling_link);
+        child->parent = reaper;
+        if (child->pdeath_signal) signal_send_process(child, child->pdeath_signal);
+        if (child->dead) process_report_exit(child);
+    }
+}
+
+void process_reap(struct process *p)
+{
+    if (p->parent) p->parent->children_cpu_ns += p->dead_cpu_ns + p->children_cpu_ns;
+    process_free(p);
+}
+
+/* Tells the parent. It may have said that it does not want to know. */
+void process_report_exit(struct process *p)
+{
+    struct process *parent = p->parent;
+    struct sigaction64 *sa = &parent->sighand->action[SIGCHLD - 1];
+    bool autoreap = p->exit_signal == SIGCHLD && (sa->handler == SIGACTION_IGNORE || sa->flags & SA_NOCLDWAIT);
+
+    if (p->exit_signal) signal_child(parent, p, p->exit_signal);
+    wake_up(&parent->child_wait);
+    if (autoreap) process_reap(p);
+}
+
+static void process_end(struct process *p, int status)
+{
+    if (!p->exiting) p->exit_status = status;
+    p->exiting = true;
+    if (p->pid == 1) {
+        status = p->exit_status;
+        host_exit(WIFSIGNALED64(status) ? 128 + (status & 0x7f) : status >> 8 & 0xff);
+    }
+    itimers_exit(p);
+    process_release_vfork(p);
+    drop_objects(p);
+    p->dead = true;
+    orphan_children(p);
+    wake_up(&p->exit_wait);
+    process_report_exit(p);
+}
+
+void task_exit(int status)
+{
+    struct process *p = current->process;
+
+    futex_exit_task();
+    p->dead_cpu_ns += task_cpu_ns(current);
+    list_del(&current->process_link);
+    list_del(&current->hash_link);
+    p->ntasks--;
+    if (p->exec_task && p->ntasks == 1) task_wake(p->exec_task);
+    if (!p->ntasks) process_end(p, status);
+    current->process = NULL;
+    sched_exit();
+}
+
+void process_exit_group(struct process *p, int status)
+{
+    struct task *t;
+
+    if (p->exiting) return;
+    p->exiting = true;
+    p->exit_status = status;
+    list_for_each(t, &p->tasks, process_link) signal_interrupt(t);
+}
+
+int process_become_single(void)
+{
+    struct process *p = current->process;
+    struct task *t;
+
+    if (p->exec_task || p->exiting) return -EAGAIN;
+    p->exec_task = current;
+    list_for_each(t, &p->tasks, process_link)
+        if (t != current) signal_interrupt(t);
+    current->killable = true;
+    int err = 0;
+    while (p->ntasks > 1 && !err) err = wait_sleep(WAIT_FOREVER);
+    current->killable = false;
+    p->exec_task = NULL;
+    if (err) return -EINTR;
+    /* The survivor becomes the leader. */
+    if (current->tid != p->pid) {
+        list_del(&current->hash_link);
+        current->tid = p->pid;
+        list_add(&table.hash[(unsigned)p->pid % HASH_BUCKETS], &current->hash_link);
+    }
+    return 0;
+}
+
+uint64_t task_rlimit(unsigned resource)
+{
+    return current->process->rlimits[resource].rlim_cur;
+}
+
+int64_t task_cpu_ns(const struct task *t)
+{
+    return t->cpu_ns + (t == current ? clock_monotonic() - t->slice_start_ns : 0);
+}
+
+int64_t process_cpu_ns(const struct process *p)
+{
+    const struct task *t;
+    int64_t sum = p->dead_cpu_ns;
+
+    list_for_each(t, &p->tasks, process_link) sum += task_cpu_ns(t);
+    return sum;
+}
