@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 static bool option(struct tender *tender, const char *option)
 {
@@ -27,7 +26,6 @@ static void setup(struct tender *tender)
     tender->boot.config_size = file_size(fd, tender->config.source, WHAT);
     tender->boot.config =
         map_file(tender, fd, tender->boot.config_size, PROT_READ, MAP_PRIVATE, 0, WHAT);
-    close(fd);
 }
 
 const struct module module_boot_config = {

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 /* Unless the plan says where: so high that memory below stays in one piece, but in reach of 32-bit
  * jumps to the trampolines that the guest keeps in the last 2 MiB below 2 GiB, and with room for
@@ -89,8 +88,7 @@ static void setup(struct tender *tender)
         fd = open_source(tender->rootfs.source, O_RDONLY, ROOTFS);
         boot->rootfs_size = file_size(fd, tender->rootfs.source, ROOTFS);
         boot->rootfs = map_file(tender, fd, boot->rootfs_size, PROT_READ, MAP_SHARED, 0, ROOTFS);
-        close(fd);
-    }
+        }
     if (tender->segments.source != NULL) {
         const int exec = is_granted(tender, RUNNC_EXTRA_EXEC_HEAP) ? PROT_EXEC : 0;
 
@@ -99,8 +97,7 @@ static void setup(struct tender *tender)
         boot->segments = map_file(tender, fd, boot->segments_size, PROT_READ | PROT_WRITE | exec,
                                   MAP_PRIVATE | MAP_NORESERVE,
                                   place_segments(tender, boot->segments_size), SEGMENTS);
-        close(fd);
-    }
+        }
 }
 
 const struct module module_rootfs_map = {

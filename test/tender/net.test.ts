@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { scratchFolder, unikernel } from '../unikernels/guest.ts';
+import { abiNote, extrasNote, manifest, manifestNote, net, RESERVED, writeKernel } from './kernel-file.ts';
 import { expectRefusal, tender, tenderPath } from './test-guest.ts';
 
 describe('network devices of the tender', () => {
@@ -61,6 +62,18 @@ describe('network devices of the tender', () => {
       onTap('vnet', '--net:net=@3'),
       'was opened with IFF_VNET_HDR, but the guest has not the extra vnet',
     );
+  });
+
+  it('with virtio headers are what a guest with the extra vnet gets', () => {
+    const vnet = 1 << 4;
+    const asks = writeKernel(join(folder, 'vnet.spt'), {
+      notes: [abiNote(), manifestNote(manifest([RESERVED, net('net')])), extrasNote({ needed: vnet })],
+    });
+    const load = (flags: string, source: string): ReturnType<typeof tender> =>
+      inside([withTap, 'tapup', flags, tenderPath, '--allow-extras=vnet', `--net:net=${source}`, asks]);
+    expect(load('vnet', '@3').end).to.equal(0);
+    expectRefusal(load('plain', '@3'), 'was opened without IFF_VNET_HDR, but the guest has the extra vnet');
+    expect(inside([tenderPath, '--allow-extras=vnet', '--net:net=tapup', asks]).end).to.equal(0);
   });
 
   it('that are tun, not tap, are refused', () => {
