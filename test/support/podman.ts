@@ -1,0 +1,100 @@
+/** podman with storage of the tests' own. It has no daemon; conmon watches each container. */
+import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run, succeed, type CommandOptions, type CommandResult } from './command.ts';
+import { cgroupsBelow, mountsWith, removeCgroupParent } from './host-state.ts';
+import { IMAGE, writeImage } from './images.ts';
+import { needs, runtime } from './paths.ts';
+
+const OVERLAYFS_MAGIC = 0x794c7630;
+
+export class Podman {
+  readonly folder: string;
+  readonly cgroupParent: string;
+  readonly #driver: string;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.cgroupParent = `/runnc-podman-${String(process.pid)}`;
+    this.#driver = statfsSync(folder).type === OVERLAYFS_MAGIC ? 'vfs' : 'overlay';
+  }
+
+  static async start(): Promise<Podman> {
+    needs(runtime);
+    const podman = new Podman(mkdtempSync(join(tmpdir(), 'rp-')));
+    try {
+      const image = join(podman.folder, 'image.tar');
+      await writeImage(image);
+      await podman.podman('load', '--quiet', '--input', image);
+    } catch (error) {
+      await podman.stop();
+      throw error;
+    }
+    return podman;
+  }
+
+  get client(): readonly string[] {
+    const { folder } = this;
+    return [
+      ...['--root', `${folder}/root`, '--runroot', `${folder}/run`, '--tmpdir', `${folder}/tmp`],
+      ...['--storage-driver', this.#driver, '--cgroup-manager', 'cgroupfs', '--events-backend', 'file'],
+      ...['--runtime', runtime],
+    ];
+  }
+
+  podman(...args: readonly string[]): Promise<string> {
+    return succeed('podman', [...this.client, ...args]);
+  }
+
+  try(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return run('podman', [...this.client, ...args], options);
+  }
+
+  run(options: readonly string[], command: readonly string[]): Promise<CommandResult> {
+    return this.try(['run', ...this.place, ...options, IMAGE, ...command]);
+  }
+
+  /** Its id; it is running. */
+  runDetached(
+    options: readonly string[] = [],
+    command: readonly string[] = ['/time', 'forever'],
+  ): Promise<string> {
+    return this.podman('run', '-d', ...this.place, ...options, IMAGE, ...command);
+  }
+
+  /** Options of run that keep a container within what the tests clean up. */
+  get place(): readonly string[] {
+    // podman asks for a million open files, which root inside a container may not have.
+    return [
+      '--network=none',
+      '--ulimit=nofile=1024:1024',
+      '--ulimit=nproc=1024:1024',
+      '--cgroup-parent',
+      this.cgroupParent,
+    ];
+  }
+
+  inspect(id: string, template: string): Promise<string> {
+    return this.podman('inspect', '--format', `{{${template}}}`, id);
+  }
+
+  async removeAll(): Promise<void> {
+    await this.podman('rm', '--all', '--force', '--time=0');
+  }
+
+  leftovers(): readonly string[] {
+    // podman itself leaves conmon's cgroup to whom it belongs.
+    return [
+      ...cgroupsBelow(this.cgroupParent).filter((dir) => !dir.includes('conmon')),
+      ...mountsWith(this.folder).filter((dir) => dir.endsWith('/merged')),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    for (const dir of [...mountsWith(this.folder)].reverse()) await run('umount', [dir]);
+    for (const dir of [...cgroupsBelow(this.cgroupParent)].reverse()) await run('rmdir', [dir]);
+    removeCgroupParent(this.cgroupParent);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,16 @@
+/** A program on a terminal of its own, as from a user's shell. */
+import { run, type CommandResult } from './command.ts';
+
+/**
+ * What it prints, standard error included, is in `stdout` as the terminal shows it.
+ *
+ * @param input typed on it from the start on.
+ */
+export function onTerminal(program: string, args: readonly string[], input = ''): Promise<CommandResult> {
+  const command = [program, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+  return run('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+    input,
+    // The end of its input would be a Control-D to the program.
+    holdInput: true,
+  });
+}
