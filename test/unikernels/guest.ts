@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+export { unikernel } from '../support/paths.ts';
+
 export const dist = fileURLToPath(new URL('../../dist', import.meta.url));
 
 /** Long enough for a loaded machine; a guest that takes it is stuck. */
@@ -58,6 +60,12 @@ export class Tender {
   }
 }
 
+/** What a failed test leaves running ends with it. */
+const running = new Set<ChildProcess>();
+afterEach(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** A guest that is talked to while it runs. */
 export class RunningGuest {
   readonly #child: ChildProcess;
@@ -68,6 +76,7 @@ export class RunningGuest {
 
   constructor(child: ChildProcess) {
     this.#child = child;
+    running.add(child);
     child.stdout?.on('data', (data: Buffer) => {
       this.#stdout += data.toString('latin1');
       this.#lookForText?.();
@@ -77,9 +86,10 @@ export class RunningGuest {
     });
     this.#ended = new Promise((resolve, reject) => {
       child.on('error', reject);
-      child.on('close', (status, signal) =>
-        resolve({ end: signal ?? status, stdout: Buffer.from(this.#stdout, 'latin1'), stderr: this.#stderr }),
-      );
+      child.on('close', (status, signal) => {
+        running.delete(child);
+        resolve({ end: signal ?? status, stdout: Buffer.from(this.#stdout, 'latin1'), stderr: this.#stderr });
+      });
     });
   }
 
@@ -105,11 +115,6 @@ export class RunningGuest {
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
-}
-
-/** A kernel of unikernels/. */
-export function unikernel(name: string): string {
-  return join(dist, 'unikernels', `${name}.spt`);
 }
 
 /** A folder for one suite, gone after it. */

@@ -5,8 +5,8 @@
 import { expect } from 'chai';
 import { existsSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dist, type Outcome, scratchFolder, Tender } from './guest.ts';
-import { describeNetwork } from './network.ts';
+import { dist, type Outcome, type RunningGuest, scratchFolder, Tender } from './guest.ts';
+import { describeNetwork, withTaps } from './network.ts';
 import { describeProbes } from './probes.ts';
 
 const { SOLO5_SPT: upstreamTender, SOLO5_TESTS: upstreamTests } = process.env;
@@ -83,6 +83,43 @@ if (upstreamTests !== undefined) {
       const { end, stdout, stderr } = run('mft_maxdevices', options);
       expect(stdout.toString(), stderr).to.match(/SUCCESS/);
       expect(end).to.equal(0);
+    });
+
+    describe('with network devices', () => {
+      const { namespace, ping } = withTaps();
+      const start = (name: string, options: readonly string[], ...args: string[]): RunningGuest =>
+        tender.start({
+          within: namespace.enter,
+          options: ['--mem=2', ...options],
+          kernel: join(upstreamTests, `test_${name}`, `test_${name}.spt`),
+          args,
+        });
+      const left = '--net:service0=left';
+      const right = '--net:service1=right';
+
+      it('net_mtu finds the MTU of its tap', async () => {
+        const { end, stdout } = await start('net_mtu', [left]).ended();
+        expect(stdout.toString()).to.match(/MTU is 1500\nSUCCESS/);
+        expect(end).to.equal(0);
+      });
+
+      it('net answers 100000 echo requests', async () => {
+        const guest = start('net', [left], 'limit');
+        await guest.printed('Serving ping');
+        await ping('10.0.0.2', 100_000, 56);
+        const { end, stdout } = await guest.ended();
+        expect(stdout.toString()).to.match(/SUCCESS/);
+        expect(end).to.equal(0);
+      });
+
+      it('net_2if answers on both interfaces', async () => {
+        const guest = start('net_2if', [left, right], 'verbose');
+        await guest.printed('10.1.0.2');
+        await ping('10.0.0.2', 100, 56);
+        await ping('10.1.0.2', 100, 56);
+        guest.signal('SIGTERM');
+        expect((await guest.ended()).end).to.equal(128 + 15);
+      });
     });
 
     it('is a built tree', () => {
