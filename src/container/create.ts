@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { userInfo } from 'node:os';
 import { readAsset } from '../assets.ts';
 import { errorMessage, RunncError } from '../errors.ts';
+import { reached } from '../fault.ts';
 import type { Guest } from '../guest/guest.ts';
 import { resolveGuest } from '../guest/resolve.ts';
 import { readHostConfig } from '../host-config.ts';
@@ -89,6 +90,7 @@ async function createLocked(
     opened.push(fd);
     return fd;
   };
+  reached('folder-made');
   const rootfsFd = keep(openSync(bundle.rootfs, O_PATH));
   const guest = await resolveGuest(spec, rootfsFd);
   if (guest.kernel.type === 'descriptor') keep(guest.kernel.fd);
@@ -110,6 +112,9 @@ async function createLocked(
       ? guest.kernel.fd
       : keep(sealedMemfd('kernel', readAsset(guest.kernel.name), 'data'));
   const sandboxUid = isRoot ? await claimUid(readHostConfig().uidRange, locked.folder) : undefined;
+  reached('uid-claimed');
+  const startSocketFd = keep(listenUnix(locked.fd, START_SOCKET));
+  reached('socket-made');
   const plan = planLaunch({
     spec,
     guest,
@@ -117,7 +122,7 @@ async function createLocked(
     tenderFd,
     rootfsFd,
     stdio: options.stdio ?? [0, 1, 2],
-    startSocketFd: keep(listenUnix(locked.fd, START_SOCKET)),
+    startSocketFd,
     ...(spec.process.terminal === true ? { consoleSocketFd: consoleSocket(options, keep) } : {}),
     ...(sandboxUid === undefined ? {} : { sandboxUid }),
     noPivot: options.noPivot ?? false,
@@ -132,15 +137,21 @@ async function createLocked(
       ...(sandboxUid === undefined ? {} : { sandboxUid }),
     };
     locked.write(record);
+    reached('record-written');
     await cgroup.enter(init.pid, spec.linux?.resources);
+    reached('cgroup-entered');
     await runCreateHooks(bundle, ociState(record, 'creating'));
+    reached('create-hooks-run');
     return hookStates(record, init);
   });
   if (record === undefined) throw new RunncError('INTERNAL', 'launch did not report the namespaces');
   const complete: ContainerRecord = { ...record, cgroup: cgroup.state, complete: true };
+  reached('launched');
   try {
     if (options.pidFile !== undefined) writePidFile(options.pidFile, init.pid);
+    reached('pid-file-written');
     locked.write(complete);
+    reached('record-completed');
   } catch (error) {
     closeSync(init.pidfd);
     throw error;

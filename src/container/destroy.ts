@@ -6,6 +6,7 @@
 import { closeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
+import { reached } from '../fault.ts';
 import { pidfdSendSignal, waitReadable } from '../native.ts';
 import { openCgroup } from '../sandbox/cgroups/index.ts';
 import { openProcess } from '../sandbox/process.ts';
@@ -33,11 +34,15 @@ export async function destroy(
     await killProcess(record, async () => {
       if (record.complete) await cgroup.killAll();
     });
+    reached('process-killed');
     await cgroup.delete();
+    reached('cgroup-removed');
     await runPoststopHooks(record, onWarning);
+    reached('poststop-hooks-run');
   }
   if (record?.sandboxUid !== undefined) releaseUid(record.sandboxUid, locked.folder);
   else releaseAllUids(locked.folder);
+  reached('uid-released');
   locked.remove();
 }
 

@@ -1,5 +1,6 @@
 /** Lets the program of a created container run. */
 import { errorMessage, RunncError } from '../errors.ts';
+import { reached } from '../fault.ts';
 import { start } from '../sandbox/launch.ts';
 import { openCgroup } from '../sandbox/cgroups/index.ts';
 import { START_SOCKET } from './create.ts';
@@ -21,10 +22,12 @@ export async function startLocked(locked: LockedContainer, record: ContainerReco
       throw new RunncError('STATE', `cannot start a container in the ${status} state`);
   }
   await start(locked.fd, START_SOCKET);
+  reached('started');
   if (record.hooks.poststart.length === 0) return;
   const { runHooks } = await import('../oci/hooks.ts');
   try {
     await runHooks('poststart', record.hooks.poststart, ociState(record, 'running'));
+    reached('poststart-hooks-run');
   } catch (error) {
     // As runc: a container that what comes with it does not know of must not go on.
     await (await openCgroup(record.cgroup)).killAll();

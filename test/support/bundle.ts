@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   closeSync,
   copyFileSync,
   mkdirSync,
@@ -58,7 +59,7 @@ export class Playground {
 
   constructor() {
     needs(runtime);
-    this.folder = mkdtempSync(join(tmpdir(), 'runnc-test-'));
+    this.folder = openFolder(join(tmpdir(), 'runnc-test-'));
     this.root = join(this.folder, 'state');
     this.cgroupParent = `/${this.folder.split('/').at(-1) ?? ''}`;
   }
@@ -69,7 +70,7 @@ export class Playground {
     args: readonly string[] = [],
     change: (spec: Draft) => void = () => undefined,
   ): string {
-    const bundle = mkdtempSync(join(this.folder, 'bundle-'));
+    const bundle = openFolder(join(this.folder, 'bundle-'));
     mkdirSync(join(bundle, 'rootfs'));
     copyFileSync(unikernel(guest), join(bundle, 'rootfs', `${guest}.spt`));
     const spec = structuredClone(templateSpec()) as Draft;
@@ -210,6 +211,13 @@ export async function until(test: () => Promise<boolean>, what: string): Promise
     if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
     await delay(10);
   }
+}
+
+/** Other users, and those of user namespaces, can pass through it. */
+function openFolder(prefix: string): string {
+  const folder = mkdtempSync(prefix);
+  chmodSync(folder, 0o755);
+  return folder;
 }
 
 function entries(folder: string): string[] {

@@ -1,0 +1,29 @@
+/**
+ * The fault battery's switch, from the runtime's own environment: RUNNC_FAULT="runtime:STEP" makes it die at that step
+ * as if by SIGKILL. Whoever may set that may as well kill it; neither config nor image can. Steps of init are in
+ * sandbox/launch-plan.ts.
+ */
+
+/** In the order in which they are reached; each is the moment after what its name says. */
+export const runtimeSteps = [
+  'folder-made',
+  'uid-claimed',
+  'socket-made',
+  'record-written',
+  'cgroup-entered',
+  'create-hooks-run',
+  'launched',
+  'pid-file-written',
+  'record-completed',
+  'started',
+  'poststart-hooks-run',
+  'process-killed',
+  'cgroup-removed',
+  'poststop-hooks-run',
+  'uid-released',
+] as const;
+export type RuntimeStep = (typeof runtimeSteps)[number];
+
+export function reached(step: RuntimeStep): void {
+  if (process.env.RUNNC_FAULT === `runtime:${step}`) process.kill(process.pid, 'SIGKILL');
+}
