@@ -159,8 +159,8 @@ describe('docker', function () {
     });
 
     it('stop kills it when the grace period is over: 137', async () => {
-      // A guest's first process ignores what it does not handle, as any process 1 does.
-      const id = await docker.runDetached(['--stop-signal=SIGUSR1']);
+      // A signal that means nothing to who does not ask for it.
+      const id = await docker.runDetached(['--stop-signal=SIGURG']);
       await docker.docker('stop', '--time=1', id);
       expect(await docker.inspect(id, '.State.ExitCode')).to.equal('137');
       expect(await docker.inspect(id, '.State.OOMKilled')).to.equal('false');
@@ -259,8 +259,10 @@ describe('docker', function () {
       const id = await docker.runDetached(['--memory=32m', '--memory-swap=32m', '--oom-score-adj=1000']);
       const folder = cgroupFolder(await docker.pid(id), 'memory');
       const ended = docker.docker('wait', id);
-      // The guest cannot use more than its share, so another process is put beside it that does.
-      const hog = spawn('/bin/sh', ['-c', 'read go; cat /dev/zero | tail -c 100m'], {
+      // The guest cannot use more than its share, so others are put beside it that do, each of them small enough
+      // not to be the kernel's first choice.
+      const hogs = 'read go; for i in 1 2 3 4; do cat /dev/zero | tail -c 100m & done; wait';
+      const hog = spawn('/bin/sh', ['-c', hogs], {
         stdio: ['pipe', 'ignore', 'ignore'],
       });
       writeFileSync(join(folder, 'cgroup.procs'), String(hog.pid));

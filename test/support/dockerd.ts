@@ -94,8 +94,13 @@ export class Dockerd {
 
   /** Removes every container, by force. */
   async removeAll(): Promise<void> {
-    const ids = (await this.docker('ps', '--all', '--quiet')).split('\n').filter(Boolean);
-    if (ids.length > 0) await this.docker('rm', '--force', ...ids);
+    // dockerd may still write down the end of a container while it removes its folder ("directory not empty").
+    for (let tries = 5; ; tries--) {
+      const ids = (await this.docker('ps', '--all', '--quiet')).split('\n').filter(Boolean);
+      if (ids.length === 0) return;
+      const { status, stderr } = await this.try(['rm', '--force', ...ids]);
+      if (status !== 0 && (tries === 0 || !stderr.includes('directory not empty'))) throw new Error(stderr);
+    }
   }
 
   /** What containers that are removed left behind. */
