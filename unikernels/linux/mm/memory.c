@@ -6,6 +6,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "mm/rangeset.h"
+#include "tender/common/abi/runnc_segments.h"
 
 static struct {
     bool memctl;
@@ -18,6 +19,16 @@ static struct {
     struct rangeset dirty;
 } memory;
 
+/* The companion's header and index are for the kernel to read. */
+static void open_index(const struct runnc_boot_info *info)
+{
+    const struct runnc_segments *s = (const struct runnc_segments *)info->segments;
+
+    host_mprotect(info->segments, PAGE_SIZE, PROT_READ);
+    uint64_t size = sizeof *s + s->count * sizeof s->objects[0];
+    host_mprotect(info->segments, PAGE_UP(MIN(size, info->segments_size)), PROT_READ);
+}
+
 void memory_init(uaddr_t start, uaddr_t end)
 {
     const struct runnc_boot_info *info = host_boot_info();
@@ -27,6 +38,7 @@ void memory_init(uaddr_t start, uaddr_t end)
     memory.companion_end = info->segments ? PAGE_UP(info->segments + info->segments_size) : 0;
     if (memory.memctl && !host_mprotect(start, end - start, PROT_NONE))
         panic("the host refuses to close guest memory");
+    if (memory.companion) open_index(info);
 }
 
 bool memory_in_companion(uaddr_t start, uaddr_t end)

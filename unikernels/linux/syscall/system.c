@@ -19,11 +19,9 @@
 
 long sys_uname(long addr)
 {
-    struct new_utsname u = {.sysname = UTS_SYSNAME, .release = UTS_RELEASE, .version = UTS_VERSION,
-                            .machine = UTS_MACHINE};
+    struct new_utsname u;
 
-    strlcpy(u.nodename, uts.nodename, sizeof u.nodename);
-    strlcpy(u.domainname, uts.domainname, sizeof u.domainname);
+    uname_get(&u);
     return copy_to_user((uaddr_t)addr, &u, sizeof u);
 }
 

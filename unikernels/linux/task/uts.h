@@ -15,6 +15,9 @@ struct uts {
 };
 extern struct uts uts;
 
+struct new_utsname;
+void uname_get(struct new_utsname *name);
+
 /* At boot: names from the boot config. */
 void uts_init(void);
 
