@@ -80,11 +80,17 @@ export function pidfdSendSignal(pidfd: number, signal: number): void {
 
 /**
  * A memfd with the given content that nobody can change any more, not even through /proc (F_SEAL_WRITE, GROW,
- * SHRINK, SEAL, EXEC). 'executable' may be executed but not read by other users: a process that may not read its own
- * executable is not dumpable from its first instruction on. `name` is for /proc/PID/fd only.
+ * SHRINK, SEAL, EXEC). 'executable' may be executed but not read, not even by its owner: a process that may not read
+ * its own executable is not dumpable from its first instruction on, which keeps its /proc files from its user.
+ * 'readable-executable' is without that. `name` is for /proc/PID/fd only.
  */
-export function sealedMemfd(name: string, content: Uint8Array, kind: 'data' | 'executable'): number {
-  return addon().sealedMemfd(name, content, kind === 'executable');
+export function sealedMemfd(
+  name: string,
+  content: Uint8Array,
+  kind: 'data' | 'executable' | 'readable-executable',
+): number {
+  const modes = { data: 0o400, executable: 0o111, 'readable-executable': 0o500 };
+  return addon().sealedMemfd(name, content, modes[kind]);
 }
 
 /**
@@ -195,7 +201,7 @@ interface Addon {
   reap(pidfd: number): ExitStatus;
   pidfdOpen(pid: number): number;
   pidfdSendSignal(pidfd: number, signal: number): void;
-  sealedMemfd(name: string, content: Uint8Array, executable: boolean): number;
+  sealedMemfd(name: string, content: Uint8Array, mode: number): number;
   openInRoot(rootFd: number, path: string, flags: number, mode: number): number;
   lockFile(fd: number, exclusive: boolean): Promise<void>;
   tryLockFile(fd: number, exclusive: boolean): boolean;

@@ -170,7 +170,8 @@ function spawnInit(plan: LaunchPlan): { readonly sync: number; readonly stage: S
     const { bytes, descriptors } = encodePlan(plan, initSync);
     const planFd = sealedMemfd('runnc-plan', bytes, 'data');
     toClose.push(planFd);
-    const executableFd = sealedMemfd('runnc-init', readAsset('init'), 'executable');
+    // Readable: an ordinary user's runtime must get at its /proc files to write the maps. Init hides itself afterwards.
+    const executableFd = sealedMemfd('runnc-init', readAsset('init'), 'readable-executable');
     toClose.push(executableFd);
     const stage = spawn({
       executableFd,

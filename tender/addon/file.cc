@@ -28,7 +28,8 @@ Napi::Value SealedMemfd(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   std::string name = info[0].As<Napi::String>().Utf8Value();
   Napi::Uint8Array content = info[1].As<Napi::Uint8Array>();
-  bool executable = info[2].As<Napi::Boolean>().Value();
+  unsigned mode = static_cast<unsigned>(ToInt(info[2]));
+  bool executable = (mode & 0111) != 0;
   if (env.IsExceptionPending()) return env.Undefined();
 
   unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -48,7 +49,7 @@ Napi::Value SealedMemfd(const Napi::CallbackInfo &info) {
     left -= static_cast<size_t>(written);
   }
   if (lseek(fd, 0, SEEK_SET) != 0) return Throw(env, errno, "lseek");
-  if (fchmod(fd, executable ? 0111 : 0400) != 0) return Throw(env, errno, "fchmod");
+  if (fchmod(fd, mode) != 0) return Throw(env, errno, "fchmod");
   int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
   if (fcntl(fd, F_ADD_SEALS, seals | F_SEAL_EXEC) != 0 && fcntl(fd, F_ADD_SEALS, seals) != 0) {
     return Throw(env, errno, "fcntl");

@@ -1,7 +1,9 @@
 /** What the tests of init share: a program in place of the tender, and plans that differ from a plain one in a field. */
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   closeSync,
+  copyFileSync,
   constants,
   existsSync,
   mkdirSync,
@@ -91,6 +93,14 @@ export class Sandbox {
   own(fd: number): number {
     this.#fds.push(fd);
     return fd;
+  }
+
+  /** Gives it a startContainer hook that succeeds; any such hook makes init postpone the jail until start. */
+  addStartHook(): void {
+    copyFileSync(witnessPath(), join(this.rootfs, 'hook'));
+    // Root of a user namespace comes by as one of the others.
+    chmodSync(this.folder, 0o755);
+    Object.assign(this.plan, { startContainerHooks: [{ path: '/hook', args: ['hook', '0'], env: [] }] });
   }
 
   /** The test closes it itself. */
