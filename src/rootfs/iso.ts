@@ -72,8 +72,9 @@ function xorriso(view: string, image: string): string[] {
     // Neither /etc/xorriso.conf nor ~/.xorrisorc.
     '-no_rc',
     ...['-abort_on', 'FAILURE', '-return_with', 'SORRY', '32', '-report_about', 'SORRY'],
-    // Level 3: files of 4 GiB and more. new_rr: inode numbers, so that hard links are told from copies.
-    ...['-compliance', 'iso_9660_level=3:deep_paths:long_paths:new_rr', '-padding', '0', '-volid', 'ROOTFS'],
+    // Level 3: files of 4 GiB and more. Not new_rr: its inode numbers of folders differ from run to run. Hard links
+    // are told from copies by their place.
+    ...['-compliance', 'iso_9660_level=3:deep_paths:long_paths', '-padding', '0', '-volid', 'ROOTFS'],
     ...['-volume_date', 'all_file_dates', 'set_to_mtime'],
     ...['-outdev', `stdio:${image}`, '-map', view, '/', '-commit'],
   ];

@@ -3,7 +3,15 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { OpenRootfsOptions } from '../../src/rootfs/rootfs-image.ts';
-import { describeTree, isRoot, makeAwkwardTree, scratchFolder, sha256, withImage } from './fixture.ts';
+import {
+  copyTree,
+  describeTree,
+  isRoot,
+  makeAwkwardTree,
+  scratchFolder,
+  sha256,
+  withImage,
+} from './fixture.ts';
 
 describe('an EROFS image of a rootfs', function () {
   const scratch = scratchFolder();
@@ -32,19 +40,7 @@ describe('an EROFS image of a rootfs', function () {
 
   it('is the same byte for byte for an equal tree, whenever and in whatever order it was made', async function () {
     const copy = join(scratch, 'copy');
-    const archive = join(scratch, 'tree.tar');
-    // Backwards: another order of creation and of listing.
-    execFileSync('sh', [
-      '-c',
-      'cd "$1" && find . -depth -print0 | tac -s "$(printf "\\\\0")" >/dev/null; tar --format=posix --sort=name --pax-option=delete=atime,delete=ctime -cf "$2" .',
-      'sh',
-      tree,
-      archive,
-    ]);
-    fs.mkdirSync(copy);
-    execFileSync('tar', ['-xpf', archive, '--numeric-owner', '-C', copy]);
-    copySocket(join(tree, 'socket'), join(copy, 'socket'));
-    execFileSync('touch', ['-r', tree, copy]);
+    copyTree(tree, copy);
     const [first, second] = [
       await withImage(options, sha256),
       await withImage({ ...options, rootfs: copy }, sha256),
@@ -100,12 +96,4 @@ describe('an EROFS image of a rootfs', function () {
 
 function fsck(image: string, ...options: readonly string[]): number | null {
   return spawnSync('fsck.erofs', [...options, image]).status;
-}
-
-/** tar leaves sockets out. */
-function copySocket(from: string, to: string): void {
-  execFileSync('python3', ['-c', 'import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])', to]);
-  const stat = fs.lstatSync(from);
-  fs.chmodSync(to, stat.mode & 0o7777);
-  execFileSync('touch', ['-r', from, to]);
 }

@@ -66,11 +66,7 @@ export function makeAwkwardTree(tree: string): void {
   fs.closeSync(sparse);
 
   execFileSync('mkfifo', [at('fifo')]);
-  execFileSync('python3', [
-    '-c',
-    'import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])',
-    at('socket'),
-  ]);
+  makeSocket(at('socket'));
   if (isRoot) {
     execFileSync('mknod', [at('dev/null'), 'c', '1', '3']);
     execFileSync('mknod', [at('dev/large'), 'b', '300', '70000']);
@@ -85,6 +81,25 @@ export function makeAwkwardTree(tree: string): void {
   fs.utimesSync(at('a'), 1.5, 86_400.25);
   fs.utimesSync(at('empty'), 5, 7);
   fs.lutimesSync(at('absolute'), 5, 1_000_000_000);
+}
+
+/** The same tree again, made backwards: other inodes, another order of listing. */
+export function copyTree(tree: string, copy: string): void {
+  fs.mkdirSync(copy);
+  const copying =
+    'cd "$1" && find . -print0 | LC_ALL=C sort -zr | tar --format=posix --null --no-recursion -T - -cf - | ' +
+    'tar -xpf - --numeric-owner -C "$2" && touch -r "$1" "$2"';
+  execFileSync('sh', ['-c', copying, 'sh', tree, copy], { stdio: 'ignore' });
+  // tar leaves sockets out.
+  const [from, to] = [join(tree, 'socket'), join(copy, 'socket')];
+  makeSocket(to);
+  fs.chmodSync(to, fs.lstatSync(from).mode & 0o7777);
+  execFileSync('touch', ['-r', from, to]);
+  execFileSync('touch', ['-r', tree, copy]);
+}
+
+function makeSocket(path: string): void {
+  execFileSync('python3', ['-c', 'import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])', path]);
 }
 
 export interface Described {
