@@ -1,6 +1,6 @@
 /** What is tested, and where it is. */
 import { accessSync, constants } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 
 const dist = resolve(import.meta.dirname, '../../dist');
 
@@ -9,7 +9,7 @@ const dist = resolve(import.meta.dirname, '../../dist');
  * the harness from one of ours (see `image` in images.ts: such a runtime gets Linux programs instead of unikernels).
  */
 export const runtime = process.env['RUNNC_TEST_RUNTIME'] ?? resolve(dist, 'runnc');
-export const isOurs = process.env['RUNNC_TEST_RUNTIME'] === undefined;
+export const isOurs = basename(runtime) === 'runnc';
 
 /** A unikernel of this project, by the name of its folder. */
 export function unikernel(name: string): string {

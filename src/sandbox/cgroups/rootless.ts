@@ -1,6 +1,7 @@
 /** What an ordinary user's container may do without. */
 import type { Resources } from '../../oci/spec.ts';
-import { errnoOf } from '../../errors.ts';
+import { RunncError, errnoOf } from '../../errors.ts';
+import { errnoText } from './file.ts';
 
 /** Is there any limit that must not be lost in silence? Devices are not: the jail has none. */
 export function limitsAsked(resources: Resources): boolean {
@@ -14,4 +15,12 @@ function holdsValue(value: unknown): boolean {
 
 export function isPermission(error: unknown): boolean {
   return ['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '');
+}
+
+export function cannotMake(dir: string, rootless: boolean, error: unknown): RunncError {
+  const why =
+    rootless && isPermission(error)
+      ? 'linux.resources: limits need a cgroup that is delegated to the user (--systemd-cgroup), or root'
+      : 'cgroups';
+  return new RunncError('HOST', `${why}: cannot make ${dir}: ${errnoText(error)}`, { cause: error });
 }

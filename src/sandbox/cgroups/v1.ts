@@ -6,7 +6,7 @@ import type { Resources } from '../../oci/spec.ts';
 import { RunncError, errnoOf } from '../../errors.ts';
 import { errnoText, readFileIn, writeFileIn } from './file.ts';
 import type { CgroupManager, CgroupState, FreezerState } from './index.ts';
-import { isPermission, limitsAsked } from './rootless.ts';
+import { cannotMake, isPermission, limitsAsked } from './rootless.ts';
 import type { CgroupStats } from './stats.ts';
 import { killEach, pidsBelow, removeAll } from './tree.ts';
 import { applyDevices, applyLimits } from './v1-limits.ts';
@@ -152,7 +152,7 @@ export class CgroupV1 implements CgroupManager {
         const dispensable =
           OPTIONAL.has(controller) || (this.#state.rootless && !needed && isPermission(error));
         if (!dispensable) {
-          throw new RunncError('HOST', `cgroups: cannot make ${dir}: ${errnoText(error)}`, { cause: error });
+          throw cannotMake(dir, this.#state.rootless, error);
         }
       }
     }

@@ -6,7 +6,7 @@ import { RunncError, errnoOf } from '../../errors.ts';
 import { errnoText, readFileIn, writeFileIn } from './file.ts';
 import { parseFlat } from './format.ts';
 import type { CgroupManager, CgroupState, FreezerState } from './index.ts';
-import { isPermission, limitsAsked } from './rootless.ts';
+import { cannotMake, isPermission, limitsAsked } from './rootless.ts';
 import type { CgroupStats } from './stats.ts';
 import { killEach, pidsBelow, removeAll } from './tree.ts';
 import { applyLimits } from './v2-limits.ts';
@@ -144,7 +144,7 @@ export class CgroupV2 implements CgroupManager {
         this.#state = { ...this.#state, paths: {} };
         return;
       }
-      throw new RunncError('HOST', `cgroups: cannot make ${dir}: ${errnoText(error)}`, { cause: error });
+      throw cannotMake(dir, this.#state.rootless, error);
     }
   }
 
