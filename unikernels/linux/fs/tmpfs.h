@@ -71,6 +71,8 @@ struct tmpfs *tmpfs_of_file(const void *data, size_t size, uint32_t mode, uint32
                             int64_t mtime);
 /* memfd_create(2): a file without any name. */
 int tmpfs_memfd(const char *name, bool sealable, int flags, struct file **made);
+/* The image's inode number of a file whose data is still the image's own; false if it is not. */
+bool tmpfs_image_nid(struct file *file, uint64_t *nid);
 /* F_ADD_SEALS, F_GET_SEALS; EINVAL for files that have none. */
 int tmpfs_seals(struct file *file, bool add, uint32_t seals);
 

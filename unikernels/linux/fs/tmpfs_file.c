@@ -383,10 +383,24 @@ static const void *tmpfs_data_in_place(struct file *file, uint64_t offset, size_
     uint64_t there;
 
     /* Pages of memory may go with the file; the image stays. */
-    if (!t->has_lower || t->dirty || lower_data(t, offset, &data, &there))
+    uint64_t nid;
+
+    if (!tmpfs_image_nid(file, &nid) || offset >= t->lower.size || lower_data(t, offset, &data, &there))
         return NULL;
     *len = there;
     return data;
+}
+
+bool tmpfs_image_nid(struct file *file, uint64_t *nid)
+{
+    if (file->f_op != &tmpfs_file_operations)
+        return false;
+    const struct tmpfs_inode *t = tmpfs_inode(file->f_inode);
+    if (!t->has_lower || t->file.pages.root || t->file.lower_size != t->lower.size ||
+        t->inode.i_size != t->lower.size)
+        return false;
+    *nid = t->lower.nid;
+    return true;
 }
 
 static int tmpfs_share(struct file *file, uint64_t offset, size_t len, void *home, void **existing)
