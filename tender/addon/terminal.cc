@@ -18,7 +18,7 @@ namespace {
 Napi::Value MakeRaw(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   int fd = ToInt(info[0]);
-  struct termios settings;
+  struct termios settings = {};
   if (tcgetattr(fd, &settings) != 0) return Throw(env, errno, "tcgetattr");
   Napi::Value before =
       Napi::Buffer<uint8_t>::Copy(env, reinterpret_cast<const uint8_t *>(&settings), sizeof settings);
@@ -30,7 +30,7 @@ Napi::Value MakeRaw(const Napi::CallbackInfo &info) {
 Napi::Value RestoreTerminal(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
-  struct termios settings;
+  struct termios settings = {};
   if (bytes.ByteLength() != sizeof settings) return Throw(env, EINVAL, "tcsetattr");
   memcpy(&settings, bytes.Data(), sizeof settings);
   if (tcsetattr(ToInt(info[0]), TCSADRAIN, &settings) != 0) return Throw(env, errno, "tcsetattr");

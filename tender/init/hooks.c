@@ -21,7 +21,7 @@
 
 _Noreturn static void child_fails(const char *what, int error)
 {
-    dprintf(STDERR_FILENO, "%s: %s", what, strerrordesc_np(error));
+    dprintf(STDERR_FILENO, "%s: %s", what, strerror(error));
     _exit(127);
 }
 

@@ -89,18 +89,24 @@ static const char *const limit_names[16] = {
     "RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_RTPRIO",     "RLIMIT_RTTIME",
 };
 
+/* The kernel's own call: the plan's numbers are the kernel's, where all ones are no limit. */
+static int set_limit(uint32_t resource, uint64_t soft, uint64_t hard)
+{
+    uint64_t limit[2] = {soft, hard};
+    return (int)syscall(SYS_prlimit64, 0, resource, limit, NULL);
+}
+
 void apply_limits(const struct init *init)
 {
     const struct plan *plan = &init->plan;
     for (uint32_t i = 0; i < plan->n_rlimits; i++) {
-        struct rlimit limit = {plan->rlimits[i].soft, plan->rlimits[i].hard};
-        if (setrlimit((__rlimit_resource_t)plan->rlimits[i].resource, &limit) != 0) {
-            fail_errno(init, "process.rlimits: error setting %s", limit_names[plan->rlimits[i].resource & 15]);
+        const struct plan_rlimit *limit = &plan->rlimits[i];
+        if (set_limit(limit->resource, limit->soft, limit->hard) != 0) {
+            fail_errno(init, "process.rlimits: error setting %s", limit_names[limit->resource & 15]);
         }
     }
     /* A core would hold all of the guest's memory. */
-    struct rlimit none = {0, 0};
-    if (setrlimit(RLIMIT_CORE, &none) != 0) fail_errno(init, "error setting RLIMIT_CORE");
+    if (set_limit(RLIMIT_CORE, 0, 0) != 0) fail_errno(init, "error setting RLIMIT_CORE");
 
     if (plan->has_scheduler) {
         struct scheduler_attributes attributes = {

@@ -77,8 +77,7 @@ _Noreturn static void fail_with(const struct init *init, enum failure failure, i
     int length = 1 + vsnprintf(text + 1, sizeof text - 1, format, arguments);
     if (length > (int)sizeof text - 1) length = (int)sizeof text - 1;
     if (error != 0) {
-        const char *meaning = strerrordesc_np(error);
-        length += snprintf(text + length, sizeof text - (size_t)length, ": %s", meaning ? meaning : "unknown error");
+        length += snprintf(text + length, sizeof text - (size_t)length, ": %s", strerror(error));
         if (length > (int)sizeof text - 1) length = (int)sizeof text - 1;
     }
     if (init->peer >= 0) send_message(init, MSG_FAILED, text, (size_t)length, -1);
