@@ -323,19 +323,20 @@ export class Cache {
 
   /** What crashes left: folders that were being removed, builds whose lock nobody holds any more. */
   #sweep(): void {
+    const keys = new Set(listFolder(join(this.dir, 'building')).map((name) => name.replace(/\.lock$/, '')));
     for (const name of listFolder(join(this.dir, 'tmp'))) {
-      const path = join(this.dir, 'tmp', name);
-      if (name.startsWith('removed-')) rmSync(path, { recursive: true, force: true });
-      else if (KEY.test(name)) this.#sweepBuild(name, path);
+      if (name.startsWith('removed-')) rmSync(join(this.dir, 'tmp', name), { recursive: true, force: true });
+      else keys.add(name);
     }
+    for (const key of keys) if (KEY.test(key)) this.#sweepBuild(key);
   }
 
-  #sweepBuild(key: string, path: string): void {
+  #sweepBuild(key: string): void {
     const lockPath = this.#lockPath(key);
     const fd = openSync(lockPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     try {
       if (!tryLockFile(fd, 'exclusive') || !isThere(lockPath, fd)) return;
-      rmSync(path, { recursive: true, force: true });
+      rmSync(join(this.dir, 'tmp', key), { recursive: true, force: true });
       unlinkSync(lockPath);
     } finally {
       closeSync(fd);
@@ -401,9 +402,10 @@ export class Cache {
     }
   }
 
-  #error(error: unknown): RunncError {
-    if (error instanceof RunncError) return error;
+  /** System errors by the cache's name; anything else, such as the reason of a cancelled build, as it is. */
+  #error(error: unknown): unknown {
     const code = errnoOf(error);
+    if (error instanceof RunncError || code === undefined) return error;
     if (code === 'ENOSPC' || code === 'EDQUOT') return new NoSpaceError(`the cache ${this.dir}`, error);
     return new RunncError('HOST', `the cache ${this.dir} cannot be used: ${errorMessage(error)}`, {
       cause: error,

@@ -106,6 +106,7 @@ function run(command: string, args: readonly string[], image: string, options: I
     const abort = (): void => void child.kill('SIGKILL');
     options.signal?.addEventListener('abort', abort);
     const stall = new StallWatch(child.pid);
+    options.onProgress?.(0);
     const timer = setInterval(() => {
       options.onProgress?.(sizeOf(image));
       if (stall.isStalled()) abort();
@@ -172,7 +173,7 @@ function failure(output: string, code: number): RunncError {
   if (code === 127 || lines.some((line) => /(xorriso|setpriv).*(No such file|not found)/i.test(line))) {
     return new RunncError('HOST', 'xorriso is missing: install it (Debian: apt-get install xorriso)');
   }
-  if (lines.some((line) => /no space left|quota exceeded/i.test(line))) {
+  if (lines.some((line) => /no space left|quota exceeded|exceeds free space/i.test(line))) {
     return new NoSpaceError('the ISO image of the rootfs', output);
   }
   const reason =
