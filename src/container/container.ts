@@ -6,7 +6,7 @@ import type { Resources } from '../oci/spec.ts';
 import type { State } from '../oci/state.ts';
 import { type CgroupManager, type CgroupStats, openCgroup } from '../sandbox/cgroups/index.ts';
 import { openProcess } from '../sandbox/process.ts';
-import { createContainer, type CreateOptions } from './create.ts';
+import type { CreateOptions } from './create.ts';
 import type { ContainerRecord } from './record.ts';
 import { ociState, statusOf } from './status.ts';
 import { type LockedContainer, Store } from './store.ts';
@@ -62,6 +62,8 @@ export class Container {
    * HOST; nothing is left behind then.
    */
   static async create(options: CreateOptions): Promise<Container> {
+    // Only here: the other verbs have no use for all that a creation needs, and would wait for it to be loaded.
+    const { createContainer } = await import('./create.ts');
     const { pidfd } = await createContainer(options);
     return new Container(options.id, new Store(options.root), pidfd);
   }

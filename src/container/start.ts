@@ -3,10 +3,9 @@ import { errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import { start } from '../sandbox/launch.ts';
 import { openCgroup } from '../sandbox/cgroups/index.ts';
-import { START_SOCKET } from './create.ts';
 import type { ContainerRecord } from './record.ts';
 import { ociState, statusOf } from './status.ts';
-import type { LockedContainer } from './store.ts';
+import { type LockedContainer, START_SOCKET } from './store.ts';
 
 /** The lock must be held. */
 export async function startLocked(locked: LockedContainer, record: ContainerRecord): Promise<void> {

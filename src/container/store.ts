@@ -22,6 +22,9 @@ import { lockFile, tryLockFile } from '../native.ts';
 import { checkContainerId, isContainerId } from '../oci/container-id.ts';
 import type { ContainerRecord } from './record.ts';
 
+/** In the container's folder: the socket on which init waits for start. */
+export const START_SOCKET = 'start.sock';
+
 /** The directory of one container, held open and locked. */
 export interface LockedContainer {
   readonly folder: string;
