@@ -131,11 +131,7 @@ export async function start(directoryFd: number, name: string): Promise<void> {
   const connection = connectToInit(directoryFd, name);
   try {
     sendMessage(connection, Buffer.from(message.start));
-    const reply = await readToEnd(connection);
-    const end = reply.indexOf(message.failed);
-    if (end !== -1) throw failureOf(reply.subarray(end + 1));
-    // The tender's execution closed the connection; without the word before it, it was the death of init.
-    if (!reply.includes(message.executing)) throw endedEarly(undefined);
+    await readVerdict(connection);
   } finally {
     closeSync(connection);
   }
@@ -152,14 +148,21 @@ function connectToInit(directoryFd: number, name: string): number {
   }
 }
 
-async function readToEnd(connection: number): Promise<Buffer> {
-  let all = Buffer.alloc(0);
+/** Resolves if init's last word before the end of the connection is that it executes the tender. */
+async function readVerdict(connection: number): Promise<void> {
+  let said = Buffer.alloc(0);
   for (;;) {
     const { data } = await receiveMessage(connection);
-    if (data.length === 0) return all;
-    all = Buffer.concat([all, data]);
-    if (data.includes(message.fault)) process.kill(process.pid, 'SIGKILL');
+    if (data.length === 0) break;
+    said = Buffer.concat([said, data]);
+    // At start it is the first thing that init says, or nothing.
+    if (kindOf(said) === message.fault) process.kill(process.pid, 'SIGKILL');
   }
+  // A failure's text takes all the rest. It may follow the announcement: the execution itself failed.
+  const rest = kindOf(said) === message.executing ? said.subarray(1) : said;
+  if (kindOf(rest) === message.failed) throw failureOf(rest.subarray(1));
+  // The tender's execution closed the connection; without the word before it, it was the death of init.
+  if (rest === said || rest.length > 0) throw endedEarly(undefined);
 }
 
 /** Starts init's first stage; `sync` is our end of the conversation. */

@@ -145,11 +145,11 @@ describe('hooks that init runs', () => {
 
   it('a startContainer hook that fails ends the container', async () => {
     const box = sandbox();
-    Object.assign(box.plan, { startContainerHooks: [insideScript(box, 'echo bad >&2; kill -9 $$')] });
+    Object.assign(box.plan, { startContainerHooks: [insideScript(box, 'echo "EXIT bad" >&2; kill -9 $$')] });
     const init = await box.create(states);
     const error = await failure(box.start());
     expect(error.message).to.equal(
-      'error running startContainer hook #0: /bin/sh was killed by signal 9, stderr: bad',
+      'error running startContainer hook #0: /bin/sh was killed by signal 9, stderr: EXIT bad',
     );
     expect(await waitExit(init.pidfd)).to.deep.equal({ type: 'exited', code: 1 });
   });
