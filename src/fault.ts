@@ -10,6 +10,8 @@ export const runtimeSteps = [
   'uid-claimed',
   'socket-made',
   'record-written',
+  'cgroup-made',
+  'process-recorded',
   'cgroup-entered',
   'create-hooks-run',
   'launched',

@@ -21,7 +21,7 @@ import { tenderCommand } from '../sandbox/tender-command.ts';
 import { destroy } from './destroy.ts';
 import type { ContainerRecord } from './record.ts';
 import { ociState } from './status.ts';
-import { type LockedContainer, Store } from './store.ts';
+import { type LockedContainer, START_SOCKET, Store } from './store.ts';
 
 export interface CreateOptions {
   readonly id: string;
@@ -53,9 +53,6 @@ export interface Created {
   /** Of the container's process, which is this process's child. The caller closes it. */
   readonly pidfd: number;
 }
-
-/** The socket in the container's folder on which init waits for start. */
-export const START_SOCKET = 'start.sock';
 
 /** Only to name a folder for openat2(2); node:fs does not know it. */
 const O_PATH = 0o10000000;
@@ -115,6 +112,17 @@ async function createLocked(
   reached('uid-claimed');
   const startSocketFd = keep(listenUnix(locked.fd, START_SOCKET));
   reached('socket-made');
+  // Written before the cgroups are made: what is not written down is not cleaned up.
+  const draft: ContainerRecord = {
+    ...newRecord(bundle, options.id, cgroup),
+    ...(sandboxUid === undefined ? {} : { sandboxUid }),
+  };
+  locked.write(draft);
+  reached('record-written');
+  const doors = cgroup.make(spec.linux?.resources);
+  for (const fd of doors?.taskFds ?? []) keep(fd);
+  if (doors?.cloneFd !== undefined) keep(doors.cloneFd);
+  reached('cgroup-made');
   const plan = planLaunch({
     spec,
     guest,
@@ -123,6 +131,7 @@ async function createLocked(
     rootfsFd,
     stdio: options.stdio ?? [0, 1, 2],
     startSocketFd,
+    ...(doors === undefined ? {} : { cgroup: doors }),
     ...(spec.process.terminal === true ? { consoleSocketFd: consoleSocket(options, keep) } : {}),
     ...(sandboxUid === undefined ? {} : { sandboxUid }),
     noPivot: options.noPivot ?? false,
@@ -132,13 +141,10 @@ async function createLocked(
 
   let record: ContainerRecord | undefined;
   const init = await launch(plan, async (init) => {
-    record = {
-      ...newRecord(bundle, options.id, init, cgroup),
-      ...(sandboxUid === undefined ? {} : { sandboxUid }),
-    };
+    record = { ...draft, cgroup: cgroup.state, pid: init.pid, startTime: startTimeOf(init) };
     locked.write(record);
-    reached('record-written');
-    await cgroup.enter(init.pid, spec.linux?.resources);
+    reached('process-recorded');
+    if (doors === undefined) await cgroup.enter(init.pid, spec.linux?.resources);
     reached('cgroup-entered');
     await runCreateHooks(bundle, ociState(record, 'creating'));
     reached('create-hooks-run');
@@ -240,14 +246,14 @@ function consoleSocket({ consoleSocket }: CreateOptions, keep: (fd: number) => n
   }
 }
 
-function newRecord(
-  { spec, path, rootfs }: Bundle,
-  id: string,
-  init: InitProcess,
-  cgroup: CgroupManager,
-): ContainerRecord {
-  const stat = processStat(init.pid);
+function startTimeOf({ pid }: InitProcess): string {
+  const stat = processStat(pid);
   if (stat === undefined) throw new RunncError('HOST', "the container's process died while it was created");
+  return stat.startTime.toString();
+}
+
+/** Of a container that has no process yet: there is none with the pid 0. */
+function newRecord({ spec, path, rootfs }: Bundle, id: string, cgroup: CgroupManager): ContainerRecord {
   return {
     version: 1,
     ociVersion: OCI_VERSION,
@@ -258,8 +264,8 @@ function newRecord(
     owner: process.geteuid?.() === 0 ? 'root' : userInfo().username,
     ...(spec.annotations === undefined ? {} : { annotations: spec.annotations }),
     complete: false,
-    pid: init.pid,
-    startTime: stat.startTime.toString(),
+    pid: 0,
+    startTime: '0',
     cgroup: cgroup.state,
     hooks: { poststart: spec.hooks?.poststart ?? [], poststop: spec.hooks?.poststop ?? [] },
   };

@@ -20,7 +20,7 @@ export interface ContainerRecord {
   readonly annotations?: Readonly<Record<string, string>>;
   /** False until create has done everything it has to do. */
   readonly complete: boolean;
-  /** The container's process, named for good by its start time (decimal clock ticks since boot). */
+  /** The container's process, named for good by its start time (decimal clock ticks since boot); 0: none yet. */
   readonly pid: number;
   readonly startTime: string;
   readonly cgroup: CgroupState;

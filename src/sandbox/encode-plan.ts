@@ -60,6 +60,8 @@ export function encodePlan(plan: LaunchPlan, syncFd: number): EncodedPlan {
     out.bool(terminal.raw);
   });
 
+  out.list(plan.cgroup?.taskFds ?? [], (fd) => out.u32(numberOf(fd)));
+  out.optional(plan.cgroup?.cloneFd, (fd) => out.u32(numberOf(fd)));
   out.u32(made.reduce((flags, namespace) => flags | namespaceFlags[namespace.kind], 0));
   out.list(joined, (namespace: NamespacePlan) => {
     out.u32(namespaceFlags[namespace.kind]);

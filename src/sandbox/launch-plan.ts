@@ -123,6 +123,12 @@ export interface FaultPlan {
   readonly victim: 'init' | 'runtime';
 }
 
+/** See CgroupDoors in cgroups/index.ts. */
+export interface CgroupPlan {
+  readonly taskFds: readonly number[];
+  readonly cloneFd?: number;
+}
+
 export interface LaunchPlan {
   /** The tender: a descriptor from sealedMemfd(..., 'executable'). */
   readonly executableFd: number;
@@ -137,6 +143,9 @@ export interface LaunchPlan {
   readonly terminal?: TerminalPlan;
   /** From listenUnix(): `start` connects to it. Close it after launch(), or start cannot see init's end. */
   readonly startSocketFd: number;
+
+  /** How the container's process gets into its cgroups; left out, the caller moves it there when it is told its pid. */
+  readonly cgroup?: CgroupPlan;
 
   /** Each kind at most once. Jail and pid file work with any subset: the jail's mount namespace is always its own. */
   readonly namespaces: readonly NamespacePlan[];

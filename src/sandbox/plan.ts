@@ -10,6 +10,7 @@ import { shorten } from '../oci/schema.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type * as spec from '../oci/spec.ts';
 import {
+  type CgroupPlan,
   faultFrom,
   type HookCredentials,
   type HookPlan,
@@ -32,6 +33,7 @@ export interface PlanInput {
   readonly rootfsFd: number;
   readonly stdio: readonly [number, number, number];
   readonly startSocketFd: number;
+  readonly cgroup?: CgroupPlan;
   /** Connected; present if and only if process.terminal. */
   readonly consoleSocketFd?: number;
   /** Of this container alone on the host; absent for users other than root, who have no uids to give. */
@@ -59,6 +61,7 @@ export function planLaunch(input: PlanInput): LaunchPlan {
     reopenStdio: guest.kind === 'linux',
     ...terminal(process, guest, input.consoleSocketFd),
     startSocketFd: input.startSocketFd,
+    ...(input.cgroup === undefined ? {} : { cgroup: input.cgroup }),
     ...(jail.userNamespace === undefined ? {} : { userNamespace: jail.userNamespace }),
     timeOffsets: timeOffsets(linux.timeOffsets ?? {}),
     ...nonEmpty('hostname', spec.hostname),

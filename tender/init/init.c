@@ -12,10 +12,11 @@
  *   3. join the namespaces that are given
  *   4. make the user namespace, and wait until the runtime has written its maps
  *   5. make the time namespace and set its clocks
- *   6. clone the container's process into the other new namespaces, as a child of the runtime, and end
+ *   6. clone the container's process into the other new namespaces and its cgroup v2, as a child of the runtime,
+ *      and end
  * Stage 2, the container's process, pid 1 if the pid namespace is new:
- *   7. tell the runtime its pid, and wait until the runtime has put it into its cgroup, run the hooks of the host's
- *      side and set up the network
+ *   7. enter the cgroups v1; tell the runtime its pid, and wait until the runtime has run the hooks of the host's side
+ *      and set up the network (and, where 6 and 7 could not, put it into its cgroups)
  *   8. cgroup namespace, hostname, sysctls, keyring
  *   9. createContainer hooks: the container's namespaces, the host's files
  *  10. terminal, or standard descriptors of its own
@@ -172,9 +173,26 @@ static pid_t clone_container_process(const struct init *init)
     /* A child of the runtime, not ours: the runtime, or later its subreaper, waits for the container's exit status.
      * With CLONE_PARENT the exit signal is that of this process, SIGCHLD. */
     struct clone_args arguments = {.flags = flags | CLONE_PARENT};
+    if (init->plan.has_cgroup_clone) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)init->plan.cgroup_clone_fd;
+    }
     long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
     if (pid < 0) fail_errno(init, "cannot make the namespaces");
     return (pid_t)pid;
+}
+
+/* By itself and through `tasks`: for anybody else, or through cgroup.procs, the kernel holds off all forks and exits
+ * and waits for an RCU grace period first. Not in stage 1: a pids limit of 1 would then forbid the clone. */
+static void enter_cgroups(const struct init *init)
+{
+    const struct plan *plan = &init->plan;
+    for (uint32_t i = 0; i < plan->n_cgroup_tasks; i++) {
+        int fd = (int)plan->cgroup_tasks[i];
+        if (write(fd, "0", 1) != 1) fail_errno(init, "linux.cgroupsPath: cannot enter the cgroup");
+        close(fd);
+    }
+    if (plan->has_cgroup_clone) close(plan->cgroup_clone_fd);
 }
 
 static void report_namespaces(const struct init *init)
@@ -349,6 +367,7 @@ int main(int argc, char **argv)
     step(&init, STEP_CLONE);
     if (clone_container_process(&init) != 0) return 0;
 
+    enter_cgroups(&init);
     if (setsid() < 0) fail_errno(&init, "setsid");
     step(&init, STEP_REPORT_NAMESPACES);
     report_namespaces(&init);

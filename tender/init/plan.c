@@ -113,6 +113,11 @@ bool plan_read(struct plan *plan, int fd)
         plan->raw = get_bool(r);
     }
 
+    plan->cgroup_tasks = get_list(r, &plan->n_cgroup_tasks, sizeof *plan->cgroup_tasks);
+    for (uint32_t i = 0; i < plan->n_cgroup_tasks; i++) plan->cgroup_tasks[i] = get_u32(r);
+    plan->has_cgroup_clone = get_bool(r);
+    if (plan->has_cgroup_clone) plan->cgroup_clone_fd = get_fd(r);
+
     plan->new_namespaces = get_u32(r);
     plan->joins = get_list(r, &plan->n_joins, sizeof *plan->joins);
     for (uint32_t i = 0; i < plan->n_joins; i++) {

@@ -63,6 +63,11 @@ struct plan {
     uint32_t columns, rows;
     bool raw;
 
+    uint32_t *cgroup_tasks; /* descriptors */
+    uint32_t n_cgroup_tasks;
+    bool has_cgroup_clone;
+    int cgroup_clone_fd;
+
     uint32_t new_namespaces; /* CLONE_NEW* */
     struct plan_join *joins;
     uint32_t n_joins;

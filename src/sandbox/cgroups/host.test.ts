@@ -1,7 +1,7 @@
 /** The managers on the cgroups of the machine that runs the tests, with real processes. Needs root. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
@@ -69,6 +69,34 @@ describe("the host's cgroups", () => {
     for (const { dir } of host.mounts) {
       const parent = join(dir, `runnc-test-${process.pid}`);
       if (existsSync(parent)) rmdirSync(parent);
+    }
+  });
+
+  it('let a process enter by itself through their doors', async () => {
+    const cgroup = await newCgroup({
+      id: 'unused',
+      cgroupsPath: `/runnc-test-${process.pid}/doors`,
+      systemd: false,
+      rootless: false,
+    });
+    cgroups.push(cgroup);
+    const doors = cgroup.make({ pids: { limit: 1 } });
+    if (doors === undefined) throw new Error('no doors, although neither systemd nor rootless');
+    const script = doors.taskFds.map((_, i) => `echo 0 >&${i + 3}`).join('; ');
+    const child = spawn('/bin/bash', ['-c', `${script}; echo in; exec cat`], {
+      stdio: ['pipe', 'pipe', 'inherit', ...doors.taskFds],
+    });
+    children.push(child);
+    if (child.stdout === null) throw new Error('no standard output');
+    await once(child.stdout, 'data');
+    for (const fd of doors.taskFds) closeSync(fd);
+    if (doors.cloneFd !== undefined) closeSync(doors.cloneFd);
+
+    expect(text(cgroup, 'pids', 'pids.max')).to.equal('1');
+    for (const [controller, dir] of Object.entries(cgroup.state.paths)) {
+      // clone3(2) alone opens that one; test/oci sees a container in it.
+      if (controller === 'unified') continue;
+      expect(readFileSync(join(dir, 'cgroup.procs'), 'utf8'), controller).to.equal(`${child.pid}\n`);
     }
   });
 

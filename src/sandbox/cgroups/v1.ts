@@ -1,14 +1,14 @@
 /** The cgroups of a container on a cgroup v1 or hybrid host: one directory in each hierarchy. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Resources } from '../../oci/spec.ts';
-import { RunncError, errnoOf } from '../../errors.ts';
+import { RunncError, errnoOf, errorMessage } from '../../errors.ts';
 import { errnoText, readFileIn, writeFileIn } from './file.ts';
-import type { CgroupManager, CgroupState, FreezerState } from './index.ts';
+import type { CgroupDoors, CgroupManager, CgroupState, FreezerState } from './index.ts';
 import { cannotMake, isPermission, limitsAsked } from './rootless.ts';
 import type { CgroupStats } from './stats.ts';
-import { killEach, pidsBelow, removeAll } from './tree.ts';
+import { killEach, pidsBelow, removeAll, removeEmpty } from './tree.ts';
 import { applyDevices, applyLimits } from './v1-limits.ts';
 
 const FREEZE_TIMEOUT_MS = 10_000;
@@ -28,15 +28,24 @@ export class CgroupV1 implements CgroupManager {
     return this.#state;
   }
 
+  make(resources: Resources = {}): CgroupDoors | undefined {
+    if (this.#state.systemd || this.#state.rootless) return undefined;
+    try {
+      this.#makeLimited(resources);
+      return this.#openDoors();
+    } catch (error) {
+      removeEmpty(Object.values(this.#state.paths));
+      throw error;
+    }
+  }
+
   async enter(pid: number, resources: Resources = {}): Promise<void> {
     try {
       if (this.#state.systemd) {
         const { startScope } = await import('./systemd.ts');
         await startScope(this.#state, pid, resources);
       }
-      this.#make(limitsAsked(resources));
-      if (!this.#state.rootless) applyDevices(this.#state.paths['devices'], resources.devices ?? []);
-      applyLimits(this.#state.paths, resources);
+      this.#makeLimited(resources);
       await this.add(pid);
     } catch (error) {
       // Whatever is left is empty, or holds only the process that the caller ends now; the first error counts.
@@ -139,6 +148,32 @@ export class CgroupV1 implements CgroupManager {
       await stopScope(this.#state);
     }
     await removeAll([...new Set(Object.values(this.#state.paths))]);
+  }
+
+  #makeLimited(resources: Resources): void {
+    this.#make(limitsAsked(resources));
+    if (!this.#state.rootless) applyDevices(this.#state.paths['devices'], resources.devices ?? []);
+    applyLimits(this.#state.paths, resources);
+  }
+
+  #openDoors(): CgroupDoors {
+    const { unified, ...hierarchies } = this.#state.paths;
+    const opened: number[] = [];
+    const open = (path: string, flags: number): number => {
+      const fd = openSync(path, flags);
+      opened.push(fd);
+      return fd;
+    };
+    try {
+      const taskFds = [...new Set(Object.values(hierarchies))].map((dir) =>
+        open(join(dir, 'tasks'), constants.O_WRONLY),
+      );
+      if (unified === undefined) return { taskFds };
+      return { taskFds, cloneFd: open(unified, constants.O_RDONLY | constants.O_DIRECTORY) };
+    } catch (error) {
+      for (const fd of opened) closeSync(fd);
+      throw new RunncError('HOST', `cgroups: cannot enter: ${errorMessage(error)}`, { cause: error });
+    }
   }
 
   #make(needed: boolean): void {

@@ -1,14 +1,14 @@
 /** The cgroup of a container on a cgroup v2 host: one directory. */
-import { mkdirSync, watch } from 'node:fs';
+import { constants, mkdirSync, openSync, watch } from 'node:fs';
 import { join, sep } from 'node:path';
 import type { Resources } from '../../oci/spec.ts';
 import { RunncError, errnoOf } from '../../errors.ts';
 import { errnoText, readFileIn, writeFileIn } from './file.ts';
 import { parseFlat } from './format.ts';
-import type { CgroupManager, CgroupState, FreezerState } from './index.ts';
+import type { CgroupDoors, CgroupManager, CgroupState, FreezerState } from './index.ts';
 import { cannotMake, isPermission, limitsAsked } from './rootless.ts';
 import type { CgroupStats } from './stats.ts';
-import { killEach, pidsBelow, removeAll } from './tree.ts';
+import { killEach, pidsBelow, removeAll, removeEmpty } from './tree.ts';
 import { applyLimits } from './v2-limits.ts';
 
 const FREEZE_TIMEOUT_MS = 10_000;
@@ -22,6 +22,18 @@ export class CgroupV2 implements CgroupManager {
 
   get state(): CgroupState {
     return this.#state;
+  }
+
+  make(resources: Resources = {}): CgroupDoors | undefined {
+    if (this.#state.systemd || this.#state.rootless) return undefined;
+    try {
+      this.#make(limitsAsked(resources));
+      applyLimits(this.#dir(), resources);
+      return { taskFds: [], cloneFd: openSync(this.#dir(), constants.O_RDONLY | constants.O_DIRECTORY) };
+    } catch (error) {
+      removeEmpty(Object.values(this.#state.paths));
+      throw error;
+    }
   }
 
   /** linux.resources.devices would need an eBPF program; see v2-limits.ts for why there is none. */
