@@ -10,4 +10,5 @@ scripts/setup.sh test
 scripts/build.sh
 npm run --silent lint
 npx tsc --noEmit -p .
+if [ $# -eq 0 ]; then set -- 'src/**/*.test.ts' 'runnc/**/*.test.ts' 'test/**/*.test.ts'; fi
 exec npx mocha "$@"
