@@ -89,7 +89,7 @@ async function createLocked(
   };
   reached('folder-made');
   const rootfsFd = keep(openSync(bundle.rootfs, O_PATH));
-  const guest = await resolveGuest(spec, rootfsFd);
+  const guest = resolveGuest(spec, rootfsFd, options.onWarning);
   if (guest.kernel.type === 'descriptor') keep(guest.kernel.fd);
   checkDevices(guest);
   const blocks = await attachBlocks(guest, bundle, options, keep);
@@ -119,7 +119,9 @@ async function createLocked(
   };
   locked.write(draft);
   reached('record-written');
-  const doors = cgroup.make(spec.linux?.resources);
+  // From within a user namespace the kernel lets nobody into the host's cgroups.
+  const inUserNamespace = spec.linux?.namespaces?.some(({ type }) => type === 'user') ?? false;
+  const doors = inUserNamespace ? undefined : cgroup.make(spec.linux?.resources);
   for (const fd of doors?.taskFds ?? []) keep(fd);
   if (doors?.cloneFd !== undefined) keep(doors.cloneFd);
   reached('cgroup-made');

@@ -6,6 +6,8 @@ import { shorten } from '../oci/schema.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { Guest } from './guest.ts';
 import { inspect } from './inspect.ts';
+import { isRumprun, rumprunCommandLine } from './rumprun.ts';
+import { solo5Guest } from './solo5.ts';
 
 /** An open program of the image. */
 interface Program {
@@ -13,6 +15,11 @@ interface Program {
   /** Absolute inside the rootfs. */
   readonly path: string;
 }
+
+const URUNC_MOUNT_POINT = 'com.urunc.unikernel.blkMntPoint';
+
+/** Told of what the guest will not see as it was asked for, one line each. */
+type OnWarning = (message: string) => void;
 
 /** execvp(3): what is searched when the image sets no PATH. */
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -24,24 +31,29 @@ const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
  * Throws EXEC_NOT_FOUND and EXEC_DENIED in the words that callers turn into the exit statuses 127 and 126, and
  * what the guest's own kind has to refuse.
  */
-export async function resolveGuest(spec: RunnableSpec, rootfsFd: number): Promise<Guest> {
+export function resolveGuest(
+  spec: RunnableSpec,
+  rootfsFd: number,
+  onWarning: OnWarning = () => undefined,
+): Guest {
   const program = findProgram(spec, rootfsFd);
   try {
-    return await guestOf(program, spec);
+    return guestOf(program, spec, onWarning);
   } catch (error) {
     closeSync(program.fd);
     throw error;
   }
 }
 
-async function guestOf({ fd, path }: Program, spec: RunnableSpec): Promise<Guest> {
+function guestOf({ fd, path }: Program, spec: RunnableSpec, onWarning: OnWarning): Guest {
   const inspection = inspect(fd, path);
   const args = spec.process.args.slice(1);
   const annotations = spec.annotations ?? {};
   switch (inspection.kind) {
     case 'solo5': {
-      const { solo5Guest } = await import('./solo5.ts');
-      return solo5Guest({ fd, path, inspection, args, annotations });
+      if (!isRumprun(path, annotations)) return solo5Guest({ fd, path, inspection, args, annotations });
+      const guest = solo5Guest({ fd, path, inspection, args: [], annotations: {} });
+      return { ...guest, kind: 'rumprun', args: [rumprunArgument(spec, guest, onWarning)] };
     }
     case 'linux':
     case 'script':
@@ -57,6 +69,15 @@ async function guestOf({ fd, path }: Program, spec: RunnableSpec): Promise<Guest
         `exec: ${shorten(path)}: exec format error: neither an ELF file nor a "#!" script`,
       );
   }
+}
+
+function rumprunArgument(spec: RunnableSpec, guest: Guest, onWarning: OnWarning): string {
+  const { args, env = [], cwd } = spec.process;
+  const hasBlock = guest.manifest.devices.some(({ type }) => type === 'BLOCK_BASIC');
+  const blockMountPoint = spec.annotations?.[URUNC_MOUNT_POINT] ?? '/';
+  const { text, warnings } = rumprunCommandLine({ args, env, cwd, ...(hasBlock ? { blockMountPoint } : {}) });
+  warnings.forEach(onWarning);
+  return text;
 }
 
 function findProgram({ process }: RunnableSpec, rootfsFd: number): Program {

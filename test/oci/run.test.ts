@@ -42,6 +42,20 @@ describe('runnc run', () => {
     expect(stdout).to.include(args.join(' '));
   });
 
+  it('tells a rumprun unikernel its arguments, environment and folder in the JSON it reads', async () => {
+    const bundle = host.bundle('args', [], (spec) => {
+      spec.process.args = ['/bin/app.nabla', 'a b'];
+      spec.process.env = ['A=b'];
+      spec.process.cwd = '/srv';
+    });
+    mkdirSync(join(bundle, 'rootfs/bin'));
+    copyFileSync(join(bundle, 'rootfs/args.spt'), join(bundle, 'rootfs/bin/app.nabla'));
+    const { stdout } = await host.runnc(['run', '-b', bundle, 'rumprun']);
+    for (const part of ['"env":"A=b"', '"cmdline":"/bin/app.nabla ', 'a b', '"cwd":"/srv"']) {
+      expect(stdout).to.include(part);
+    }
+  });
+
   it('takes a relative bundle, the working directory by default, and a rootfs behind a link', async () => {
     const bundle = host.bundle('hello', [], (spec) => {
       spec.root = { path: 'link' };
