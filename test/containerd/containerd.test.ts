@@ -1,5 +1,6 @@
 /** containerd's own client, with a real containerd and real containers. */
 import { expect } from 'chai';
+import { until } from '../support/bundle.ts';
 import { Containerd } from '../support/containerd.ts';
 import { GREETING } from '../support/images.ts';
 import { cgroupFile } from '../support/host-state.ts';
@@ -43,6 +44,7 @@ describe('containerd', function () {
     expect((await containerd.run('one', ['--detach'], ['/time', 'forever'])).status).to.equal(0);
     expect(await containerd.status('one')).to.equal('RUNNING');
     await containerd.ctr('task', 'kill', '--signal', 'SIGKILL', 'one');
+    await until(async () => (await containerd.status('one')) === 'STOPPED', 'the task has stopped');
     expect((await containerd.try('task', 'delete', 'one')).stderr).to.contain('exit code 137');
     expect(await containerd.status('one')).to.equal(undefined);
   });
