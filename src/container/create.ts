@@ -5,20 +5,18 @@ import { userInfo } from 'node:os';
 import { readAsset } from '../assets.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
-import type { Guest } from '../guest/guest.ts';
-import { resolveGuest } from '../guest/resolve.ts';
 import { readHostConfig } from '../host-config.ts';
 import { connectUnix, listenUnix, sealedMemfd } from '../native.ts';
 import { type Bundle, readBundle } from '../oci/bundle.ts';
 import { OCI_VERSION, type State } from '../oci/state.ts';
 import { type CgroupManager, newCgroup } from '../sandbox/cgroups/index.ts';
-import { guestMemoryMib } from '../sandbox/guest-memory.ts';
 import { type InitProcess, launch } from '../sandbox/launch.ts';
 import { planLaunch } from '../sandbox/plan.ts';
 import { processStat } from '../sandbox/process.ts';
 import { claimUid } from '../sandbox/sandbox-uid.ts';
 import { tenderCommand } from '../sandbox/tender-command.ts';
 import { destroy } from './destroy.ts';
+import { prepareGuest } from './prepare-guest.ts';
 import type { ContainerRecord } from './record.ts';
 import { ociState } from './status.ts';
 import { type LockedContainer, START_SOCKET, Store } from './store.ts';
@@ -44,6 +42,8 @@ export interface CreateOptions {
   readonly noNewKeyring?: boolean;
   /** The container's standard input, output and error; default: 0, 1, 2. The caller keeps its own. */
   readonly stdio?: readonly [number, number, number];
+  /** Print the system calls of a Linux program on standard error, as the annotation io.runnc.strace does. */
+  readonly strace?: boolean;
   /** Told of what was left out or went wrong without stopping anything, one line each. */
   readonly onWarning?: (message: string) => void;
 }
@@ -89,11 +89,8 @@ async function createLocked(
   };
   reached('folder-made');
   const rootfsFd = keep(openSync(bundle.rootfs, O_PATH));
-  const guest = resolveGuest(spec, rootfsFd, options.onWarning);
-  if (guest.kernel.type === 'descriptor') keep(guest.kernel.fd);
-  checkDevices(guest);
-  const blocks = await attachBlocks(guest, bundle, options, keep);
-  await reportMounts(bundle, options);
+  const prepared = await prepareGuest(bundle, rootfsFd, options, keep);
+  const { guest } = prepared;
 
   const isRoot = process.geteuid?.() === 0;
   const cgroup = await newCgroup({
@@ -128,7 +125,7 @@ async function createLocked(
   const plan = planLaunch({
     spec,
     guest,
-    tender: tenderCommand({ guest, kernelFd, memoryMib: guestMemoryMib(spec), blocks }),
+    tender: tenderCommand({ ...prepared, kernelFd }),
     tenderFd,
     rootfsFd,
     stdio: options.stdio ?? [0, 1, 2],
@@ -181,60 +178,6 @@ function checkTerminal({ spec }: Bundle, { consoleSocket }: CreateOptions): void
       '--console-socket: config.json does not ask for a terminal (process.terminal)',
     );
   }
-}
-
-function checkDevices({ manifest }: Guest): void {
-  const net = manifest.devices.find(({ type }) => type === 'NET_BASIC');
-  if (net !== undefined) {
-    throw new RunncError(
-      'UNSUPPORTED',
-      `the guest needs the network device ${net.name}: networks are not supported yet`,
-    );
-  }
-}
-
-type Block = Parameters<typeof tenderCommand>[0]['blocks'][number];
-
-/** What the manifest's block devices are: files named by annotation, and the rootfs as an image. */
-async function attachBlocks(
-  guest: Guest,
-  bundle: Bundle,
-  { onWarning }: CreateOptions,
-  keep: (fd: number) => number,
-): Promise<readonly Block[]> {
-  const { annotations } = bundle.spec;
-  const declares = guest.manifest.devices.some(({ type }) => type === 'BLOCK_BASIC');
-  if (!declares && !Object.keys(annotations ?? {}).some((key) => key.startsWith('io.runnc.block.')))
-    return [];
-  const { matchBlockDevices, openBlockDevices, parseBlockAnnotations } = await import('../rootfs/block.ts');
-  const { rootfsDevice, files } = matchBlockDevices(
-    guest.manifest,
-    parseBlockAnnotations(annotations, bundle.path),
-  );
-  const blocks: Block[] = openBlockDevices(files);
-  for (const { fd } of blocks) keep(fd);
-  if (rootfsDevice !== undefined) {
-    const { openRootfsImage } = await import('../rootfs/open.ts');
-    const { uidMappings, gidMappings } = bundle.spec.linux ?? {};
-    const image = await openRootfsImage({
-      rootfs: bundle.rootfs,
-      format: 'iso9660',
-      ...(annotations === undefined ? {} : { annotations }),
-      ...(uidMappings === undefined ? {} : { uidMappings }),
-      ...(gidMappings === undefined ? {} : { gidMappings }),
-      ...(onWarning === undefined ? {} : { onWarning }),
-    });
-    blocks.push({ name: rootfsDevice, fd: keep(image.fd), readonly: true });
-  }
-  return blocks;
-}
-
-/** Says what of config.json's mounts the guest will not see; refuses what no guest can have. */
-async function reportMounts({ path, spec }: Bundle, { onWarning }: CreateOptions): Promise<void> {
-  const mounts = spec.mounts ?? [];
-  if (mounts.length === 0) return;
-  const { splitMounts, unusedBySolo5 } = await import('../rootfs/mounts.ts');
-  for (const line of unusedBySolo5(splitMounts(mounts, { bundle: path }))) onWarning?.(line);
 }
 
 function consoleSocket({ consoleSocket }: CreateOptions, keep: (fd: number) => number): number {
