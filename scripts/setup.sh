@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a step needs and is missing: Debian packages (as root, or through sudo) and npm packages.
-#   scripts/setup.sh [build|test]      `test` adds the real container engines and guests that the tests drive
+#   scripts/setup.sh [build|test|long]  `test` adds the real container engines and guests that the tests drive,
+#                                       `long` the virtual machines of the long batteries
 set -euo pipefail
 cd "$(dirname "$0")/.."
 level=${1:-build}
@@ -15,13 +16,17 @@ test_packages=(
   busybox-static golang-go              # guests
   iproute2 iptables strace libarchive-tools bsdextrautils
 )
+long_packages=(
+  qemu-system-x86 dbus-daemon systemd # virtual machines with other kernels, one of them under systemd
+)
 
 packages=("${build_packages[@]}")
 case $level in
   build) ;;
   test) packages+=("${test_packages[@]}") ;;
+  long) packages+=("${test_packages[@]}" "${long_packages[@]}") ;;
   *)
-    echo "usage: scripts/setup.sh [build|test]" >&2
+    echo "usage: scripts/setup.sh [build|test|long]" >&2
     exit 2
     ;;
 esac

@@ -3,7 +3,7 @@
 #   npm run test:long [-- FILE...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh test
+scripts/setup.sh long
 scripts/build.sh
 if [ $# -eq 0 ]; then set -- 'test/long/**/*.ts'; fi
 exec npx mocha --config .mocharc.long.json "$@"
