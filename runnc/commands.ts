@@ -129,6 +129,7 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       ...createOptions,
       detach: { type: 'boolean', short: 'd', help: 'return as soon as the program is started' },
       keep: { type: 'boolean', help: 'do not delete the container after its end' },
+      strace: { type: 'boolean', help: 'print the system calls of a Linux program on standard error' },
       'no-subreaper': { type: 'boolean', help: 'ignored; runc has it' },
     },
     load: () => import('./run.ts'),

@@ -4,7 +4,7 @@ import { createOptions } from './container-call.ts';
 import type { Call } from './verb.ts';
 
 export async function run(call: Call): Promise<number> {
-  const options = createOptions(call);
+  const options = { ...createOptions(call), strace: call.options.flag('strace') };
   if (!call.options.flag('detach')) {
     return shellStatus(await runInForeground({ ...options, keep: call.options.flag('keep') }));
   }

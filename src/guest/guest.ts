@@ -17,6 +17,8 @@ export interface Guest {
   readonly kind: GuestKind;
   readonly kernel: KernelSource;
   readonly manifest: Manifest;
+  /** What ps(1) on the host shows in place of the tender's name. */
+  readonly title?: string;
   /** Arguments after the kernel on the tender's command line. */
   readonly args: readonly string[];
   /** Extras the plan allows; what the kernel's note does not ask for is not granted anyway. */

@@ -23,6 +23,7 @@ const DEFAULT_UMASK = 0o022;
 const RLIM_INFINITY = 2n ** 64n - 1n;
 /** SPT_CMDLINE_SIZE without the NUL: what the tender takes as arguments. */
 const MAX_TITLE_BYTES = 8191;
+const MAX_TITLE_CHARACTERS = 1000;
 
 export interface LinuxGuestInput {
   readonly spec: RunnableSpec;
@@ -51,7 +52,8 @@ export function linuxGuest(input: LinuxGuestInput): Guest {
     kind: 'linux',
     kernel: { type: 'asset', name: 'linux.spt' },
     manifest: { version: 1, devices: [] },
-    args: title(process.args.slice(1)),
+    title: (process.args[0] ?? '').slice(0, MAX_TITLE_CHARACTERS),
+    args: shownArguments(process.args.slice(1)),
     allowedExtras: allowedExtras(annotations),
     bootConfig: encodeBootConfig({
       args: process.args,
@@ -136,7 +138,7 @@ function isOn(annotations: Readonly<Record<string, string>>, key: string): boole
 }
 
 /** For ps(1) on the host: the guest takes its arguments from the boot config, where their size has no limit. */
-function title(args: readonly string[]): string[] {
+function shownArguments(args: readonly string[]): string[] {
   const shown: string[] = [];
   let bytes = 0;
   for (const arg of args) {

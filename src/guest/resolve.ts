@@ -1,9 +1,13 @@
 /** Finds process.args[0] in the rootfs and says which kind of guest runs it. */
-import { closeSync, constants, fstatSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { posix } from 'node:path';
 import { errnoOf, RunncError } from '../errors.ts';
 import { openInRoot } from '../native.ts';
 import { shorten } from '../oci/schema.ts';
+import type { Bundle } from '../oci/bundle.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
+import type { Mount } from '../oci/spec.ts';
+import { isBind } from '../rootfs/mounts.ts';
 import type { Guest } from './guest.ts';
 import { inspect } from './inspect.ts';
 import { isRumprun, rumprunCommandLine } from './rumprun.ts';
@@ -16,7 +20,24 @@ interface Program {
   readonly path: string;
 }
 
+/** Where programs are looked for. */
+interface Root {
+  readonly rootfsFd: number;
+  /** What is mounted over it. */
+  readonly mounts: readonly Mount[];
+  /** The bundle's folder: relative sources of mounts are in it. */
+  readonly bundle: string;
+}
+
+/** Non-blocking: opening a fifo must not wait for its other end. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
 const URUNC_MOUNT_POINT = 'com.urunc.unikernel.blkMntPoint';
+
+export type ResolvedGuest =
+  | { readonly kind: 'unikernel'; readonly guest: Guest }
+  /** An ELF file or a script for Linux, by its absolute path inside the rootfs. */
+  | { readonly kind: 'linux'; readonly path: string };
 
 /** Told of what the guest will not see as it was asked for, one line each. */
 type OnWarning = (message: string) => void;
@@ -32,35 +53,37 @@ const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
  * what the guest's own kind has to refuse.
  */
 export function resolveGuest(
-  spec: RunnableSpec,
+  { spec, path: bundle }: Pick<Bundle, 'spec' | 'path'>,
   rootfsFd: number,
   onWarning: OnWarning = () => undefined,
-): Guest {
-  const program = findProgram(spec, rootfsFd);
+): ResolvedGuest {
+  const program = findProgram(spec, { rootfsFd, bundle, mounts: spec.mounts ?? [] });
+  let isUnikernel = false;
   try {
-    return guestOf(program, spec, onWarning);
-  } catch (error) {
-    closeSync(program.fd);
-    throw error;
+    const guest = guestOf(program, spec, onWarning);
+    isUnikernel = guest.kind === 'unikernel';
+    return guest;
+  } finally {
+    if (!isUnikernel) closeSync(program.fd);
   }
 }
 
-function guestOf({ fd, path }: Program, spec: RunnableSpec, onWarning: OnWarning): Guest {
+function guestOf({ fd, path }: Program, spec: RunnableSpec, onWarning: OnWarning): ResolvedGuest {
   const inspection = inspect(fd, path);
   const args = spec.process.args.slice(1);
   const annotations = spec.annotations ?? {};
   switch (inspection.kind) {
     case 'solo5': {
-      if (!isRumprun(path, annotations)) return solo5Guest({ fd, path, inspection, args, annotations });
+      if (!isRumprun(path, annotations)) {
+        return { kind: 'unikernel', guest: solo5Guest({ fd, path, inspection, args, annotations }) };
+      }
       const guest = solo5Guest({ fd, path, inspection, args: [], annotations: {} });
-      return { ...guest, kind: 'rumprun', args: [rumprunArgument(spec, guest, onWarning)] };
+      const line = rumprunArgument(spec, guest, onWarning);
+      return { kind: 'unikernel', guest: { ...guest, kind: 'rumprun', args: [line] } };
     }
     case 'linux':
     case 'script':
-      throw new RunncError(
-        'UNSUPPORTED',
-        `exec: ${shorten(path)}: Linux programs are not supported yet: give process.args[0] a Solo5 unikernel built for spt`,
-      );
+      return { kind: 'linux', path };
     case 'foreign':
       throw new RunncError('EXEC_DENIED', `exec: ${shorten(path)}: exec format error: ${inspection.what}`);
     case 'not-elf':
@@ -80,16 +103,16 @@ function rumprunArgument(spec: RunnableSpec, guest: Guest, onWarning: OnWarning)
   return text;
 }
 
-function findProgram({ process }: RunnableSpec, rootfsFd: number): Program {
+function findProgram({ process }: RunnableSpec, root: Root): Program {
   const name = process.args[0] ?? '';
   if (name.includes('/')) {
-    return openProgram(rootfsFd, name.startsWith('/') ? name : `${process.cwd}/${name}`, name);
+    return openProgram(root, name.startsWith('/') ? name : `${process.cwd}/${name}`, name);
   }
   let denied: unknown;
   for (const folder of searchPath(process.env ?? [])) {
     try {
       return openProgram(
-        rootfsFd,
+        root,
         `${folder.startsWith('/') ? folder : `${process.cwd}/${folder}`}/${name}`,
         name,
       );
@@ -109,12 +132,11 @@ function searchPath(env: readonly string[]): readonly string[] {
 }
 
 /** `name` is how config.json has it. */
-function openProgram(rootfsFd: number, path: string, name: string): Program {
+function openProgram(root: Root, path: string, name: string): Program {
   const exec = `exec: ${shorten(name)}`;
   let fd: number;
   try {
-    // Non-blocking: opening a fifo must not wait for its other end.
-    fd = openInRoot(rootfsFd, path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    fd = openMounted(root, path) ?? openInRoot(root.rootfsFd, path, OPEN_FLAGS);
   } catch (error) {
     throw notOpened(error, exec, name);
   }
@@ -128,6 +150,17 @@ function openProgram(rootfsFd: number, path: string, name: string): Program {
       ? `${exec}: permission denied: the file is not executable (chmod +x)`
       : `${exec}: permission denied: it is not a regular file`,
   );
+}
+
+/** A single file that is bind-mounted on this path, as Docker does with its init (--init). */
+function openMounted({ mounts, bundle }: Root, path: string): number | undefined {
+  const wanted = posix.normalize(path);
+  const mount = mounts.findLast(({ destination }) => posix.resolve('/', destination) === wanted);
+  if (mount?.source === undefined || !isBind(mount)) return undefined;
+  const fd = openSync(posix.resolve(bundle, mount.source), OPEN_FLAGS);
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  return undefined;
 }
 
 function notOpened(error: unknown, exec: string, name: string): RunncError {

@@ -136,7 +136,7 @@ export function unusedBySolo5(mounts: SplitMounts): string[] {
   ].map((target) => `mount on ${target} is left out: a Solo5 guest has no file system of the host's`);
 }
 
-function isBind(mount: Mount): boolean {
+export function isBind(mount: Mount): boolean {
   return (
     mount.type === 'bind' || (mount.options ?? []).some((option) => option === 'bind' || option === 'rbind')
   );

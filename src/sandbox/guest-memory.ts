@@ -1,4 +1,5 @@
 /** How much memory a guest gets. */
+import { totalmem } from 'node:os';
 import { RunncError } from '../errors.ts';
 import type { Spec } from '../oci/spec.ts';
 
@@ -19,16 +20,34 @@ const MIN_MIB = 2;
 const FIXED_OVERHEAD_BYTES = 2 * MIB;
 const PAGE_TABLE_RATIO = 512;
 
+/**
+ * The tender's --mem for the Linux guest: addresses, reserved and not committed. Many times what the programs use, for
+ * some reserve far more than they touch (Go, V8, Java); what may be resident is linuxMemoryBytes().
+ */
+export const linuxAddressSpaceMib = MAX_MIB;
+
+/** Kernel and a small program; less would end as the guest's own end of memory before the program has begun. */
+const MIN_LINUX_BYTES = 4 * MIB;
+
+/** What a Linux guest, kernel and programs, may have resident: the container's limit, or all of the host's memory. */
+export function linuxMemoryBytes(spec: Spec): number {
+  const limit = spec.linux?.resources?.memory?.limit ?? 0;
+  if (limit <= 0) return totalmem();
+  return Math.min(withoutOverhead(limit, MIN_LINUX_BYTES), totalmem());
+}
+
 /** Whole MiB for the tender's --mem, from linux.resources.memory.limit. Throws INVALID if the limit is too small. */
 export function guestMemoryMib(spec: Spec): number {
   const limit = spec.linux?.resources?.memory?.limit ?? 0;
   if (limit <= 0) return DEFAULT_MIB;
-  const mib = Math.floor((limit - FIXED_OVERHEAD_BYTES - limit / PAGE_TABLE_RATIO) / MIB);
-  if (mib < MIN_MIB) {
-    throw new RunncError(
-      'INVALID',
-      `config.json: linux.resources.memory.limit: ${String(limit)} bytes are too few: at least ${String((MIN_MIB + 3) * MIB)} are needed`,
-    );
-  }
-  return Math.min(mib, MAX_MIB);
+  return Math.min(Math.floor(withoutOverhead(limit, MIN_MIB * MIB) / MIB), MAX_MIB);
+}
+
+function withoutOverhead(limit: number, leastBytes: number): number {
+  const left = Math.floor(limit - FIXED_OVERHEAD_BYTES - limit / PAGE_TABLE_RATIO);
+  if (left >= leastBytes) return left;
+  throw new RunncError(
+    'INVALID',
+    `config.json: linux.resources.memory.limit: ${String(limit)} bytes are too few: at least ${String(leastBytes + 3 * MIB)} are needed`,
+  );
 }

@@ -6,6 +6,7 @@
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { errorMessage, RunncError } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
+import { capabilityBits } from '../oci/capabilities.ts';
 import { shorten } from '../oci/schema.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type * as spec from '../oci/spec.ts';
@@ -72,7 +73,9 @@ export function planLaunch(input: PlanInput): LaunchPlan {
     startContainerHooks: (spec.hooks?.startContainer ?? []).map(hookPlan),
     hookCredentials: hookCredentials(process),
     ...(process.oomScoreAdj === undefined ? {} : { oomScoreAdj: process.oomScoreAdj }),
-    rlimits: (process.rlimits ?? []).map(rlimitPlan),
+    // A Linux guest keeps its programs' limits itself. Some would break the process around it: guest memory is far
+    // more address space than RLIMIT_AS may leave, and RLIMIT_CPU would kill all programs for the time of one.
+    rlimits: guest.kind === 'linux' ? [] : (process.rlimits ?? []).map(rlimitPlan),
     ...(process.scheduler === undefined ? {} : { scheduler: schedulerPlan(process.scheduler) }),
     ...(process.ioPriority === undefined ? {} : { ioPriority: ioPriorityPlan(process.ioPriority) }),
     newKeyring: input.newKeyring,
@@ -192,54 +195,9 @@ function hookCredentials({ user = {}, capabilities = {} }: spec.Process): HookCr
     uid: user.uid ?? 0,
     gid: user.gid ?? 0,
     additionalGids: user.additionalGids ?? [],
-    capabilities: capabilityBits(capabilities.bounding ?? []),
+    capabilities: capabilityBits(capabilities.bounding),
     umask: (user.umask ?? 0o022) & 0o777,
   };
-}
-
-/** capabilities(7), by number. Names this list does not know are no capability of ours to give. */
-const CAPABILITIES = [
-  ...['CHOWN', 'DAC_OVERRIDE', 'DAC_READ_SEARCH', 'FOWNER', 'FSETID', 'KILL', 'SETGID', 'SETUID', 'SETPCAP'],
-  ...[
-    'LINUX_IMMUTABLE',
-    'NET_BIND_SERVICE',
-    'NET_BROADCAST',
-    'NET_ADMIN',
-    'NET_RAW',
-    'IPC_LOCK',
-    'IPC_OWNER',
-  ],
-  ...[
-    'SYS_MODULE',
-    'SYS_RAWIO',
-    'SYS_CHROOT',
-    'SYS_PTRACE',
-    'SYS_PACCT',
-    'SYS_ADMIN',
-    'SYS_BOOT',
-    'SYS_NICE',
-  ],
-  ...[
-    'SYS_RESOURCE',
-    'SYS_TIME',
-    'SYS_TTY_CONFIG',
-    'MKNOD',
-    'LEASE',
-    'AUDIT_WRITE',
-    'AUDIT_CONTROL',
-    'SETFCAP',
-  ],
-  ...['MAC_OVERRIDE', 'MAC_ADMIN', 'SYSLOG', 'WAKE_ALARM', 'BLOCK_SUSPEND', 'AUDIT_READ', 'PERFMON', 'BPF'],
-  'CHECKPOINT_RESTORE',
-];
-
-function capabilityBits(names: readonly string[]): bigint {
-  let bits = 0n;
-  for (const name of names) {
-    const number = CAPABILITIES.indexOf(name.toUpperCase().replace(/^CAP_/, ''));
-    if (number >= 0) bits |= 1n << BigInt(number);
-  }
-  return bits;
 }
 
 function rlimitPlan({ type, soft, hard }: spec.Rlimit, index: number): RlimitPlan {

@@ -11,14 +11,27 @@ export interface TenderInput {
   readonly kernelFd: number;
   readonly memoryMib: number;
   readonly blocks: readonly { readonly name: string; readonly fd: number; readonly readonly: boolean }[];
+  /** What the Linux guest kernel finds mapped. */
+  readonly linux?: LinuxInput;
 }
 
-export function tenderCommand({ guest, kernelFd, memoryMib, blocks }: TenderInput): TenderCommand {
+interface LinuxInput {
+  readonly bootConfigFd: number;
+  /** EROFS image and its companion. */
+  readonly rootfsFd: number;
+  readonly segmentsFd?: number;
+}
+
+export function tenderCommand({ guest, kernelFd, memoryMib, blocks, linux }: TenderInput): TenderCommand {
   const descriptors: number[] = [];
   const pass = (fd: number): string => `@${String(FIRST_DESCRIPTOR + descriptors.push(fd) - 1)}`;
-  const argv = ['runnc', `--mem=${String(memoryMib)}`];
+  const argv = [guest.title ?? 'runnc', `--mem=${String(memoryMib)}`];
   for (const { name, fd, readonly } of blocks)
     argv.push(`--block:${name}=${pass(fd)}${readonly ? ',ro' : ''}`);
+  if (linux !== undefined) {
+    argv.push(`--boot-config=${pass(linux.bootConfigFd)}`, `--rootfs=${pass(linux.rootfsFd)}`);
+    if (linux.segmentsFd !== undefined) argv.push(`--segments=${pass(linux.segmentsFd)}`);
+  }
   if (guest.allowedExtras.length > 0) argv.push(`--allow-extras=${guest.allowedExtras.join(',')}`);
   return { argv: [...argv, '--', pass(kernelFd), ...guest.args], descriptors };
 }
