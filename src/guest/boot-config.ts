@@ -3,6 +3,7 @@
  * The guest checks all of it again; what is checked here is what can only be a mistake of ours or of config.json.
  */
 import { RunncError } from '../errors.ts';
+import type { LayerEntry } from '../rootfs/rootfs-image.ts';
 
 const MAGIC = 0x464342434e4e5552n; // "RUNNCBCF"
 const VERSION = 1;
@@ -25,7 +26,21 @@ const RecordType = {
   TTY: 12,
   FLAGS: 13,
   SYSCTL: 14,
+  LAYER: 15,
 } as const;
+
+/** enum runnc_layer_type. */
+const LAYER_TYPES: Readonly<Record<LayerEntry['type'], number>> = {
+  file: 1,
+  folder: 2,
+  symlink: 3,
+  char: 4,
+  block: 5,
+  fifo: 6,
+  socket: 7,
+  hardlink: 8,
+  whiteout: 9,
+};
 
 const Flag = { STRACE: 1, ROOT_READONLY: 2, NO_NEW_PRIVS: 4 } as const;
 
@@ -83,6 +98,8 @@ export interface BootConfig {
   /** What programs and kernel together may have resident. */
   readonly memoryBytes: bigint;
   readonly files: readonly BootFile[];
+  /** What the container's own layers change over the image, in order. */
+  readonly layer?: readonly LayerEntry[];
   readonly mounts: readonly BootMount[];
   readonly sysctl: Readonly<Record<string, string>>;
   readonly tty?: { readonly rows: number; readonly columns: number } | undefined;
@@ -121,13 +138,42 @@ function credentials(c: BootCredentials): Buffer {
 
 function file(f: BootFile): Buffer {
   const path = strings(`the path of file ${f.path}`, f.path);
-  if (f.content.length > U32_MAX) throw new RunncError('INVALID', `${f.path}: too big to be mounted as a file`);
+  if (f.content.length > U32_MAX)
+    throw new RunncError('INVALID', `${f.path}: too big to be mounted as a file`);
   return Buffer.concat([
     u32(f.mode, f.uid, f.gid, f.readonly ? 1 : 0),
     u64(BigInt(Math.trunc(f.mtime))),
     u32(path.length, f.content.length),
     path,
     f.content,
+  ]);
+}
+
+/** What an entry has beside its attributes: content, or a path. */
+function layerContent(entry: LayerEntry): Uint8Array {
+  switch (entry.type) {
+    case 'file':
+      return entry.content;
+    case 'symlink':
+      return Buffer.concat([entry.target, Buffer.of(0)]);
+    case 'hardlink':
+      return Buffer.concat([entry.to, Buffer.of(0)]);
+    default:
+      return Buffer.alloc(0);
+  }
+}
+
+function layerEntry(entry: LayerEntry): Buffer {
+  const content = layerContent(entry);
+  const path = Buffer.concat([entry.path, Buffer.of(0)]);
+  const device = entry.type === 'char' || entry.type === 'block' ? entry : { major: 0, minor: 0 };
+  const opaque = entry.type === 'folder' && entry.opaque;
+  return Buffer.concat([
+    u32(LAYER_TYPES[entry.type], entry.mode, entry.uid, entry.gid),
+    u64(entry.mtimeNs),
+    u32(device.major, device.minor, opaque ? 1 : 0, path.length, content.length, 0),
+    path,
+    content,
   ]);
 }
 
@@ -147,14 +193,20 @@ function records(config: BootConfig): (readonly [type: number, data: Buffer])[] 
     [RecordType.EXE, strings('the path of the program', config.exe)],
     [RecordType.CREDS, credentials(config.credentials)],
     [RecordType.HOSTNAME, strings('the host name', config.hostname)],
-    ...config.rlimits.map((r) => [RecordType.RLIMIT, Buffer.concat([u32(r.resource, 0), u64(r.soft, r.hard)])] as const),
+    ...config.rlimits.map(
+      (r) => [RecordType.RLIMIT, Buffer.concat([u32(r.resource, 0), u64(r.soft, r.hard)])] as const,
+    ),
     [RecordType.MEMORY, u64(config.memoryBytes, 0n)],
     ...config.files.map((f) => [RecordType.FILE, file(f)] as const),
+    ...(config.layer ?? []).map((entry) => [RecordType.LAYER, layerEntry(entry)] as const),
     ...config.mounts.map(
       (m) =>
         [
           RecordType.MOUNT,
-          Buffer.concat([u32(m.readonly ? 1 : 0, 0), strings(`mount ${m.target}`, m.type, m.target, m.options.join(','))]),
+          Buffer.concat([
+            u32(m.readonly ? 1 : 0, 0),
+            strings(`mount ${m.target}`, m.type, m.target, m.options.join(',')),
+          ]),
         ] as const,
     ),
     [RecordType.FLAGS, u32(flags(config))],

@@ -80,6 +80,36 @@ struct runnc_rec_file {
     char path[];
 };
 
+enum runnc_layer_type {
+    RUNNC_LAYER_FILE = 1,
+    RUNNC_LAYER_FOLDER = 2,
+    RUNNC_LAYER_SYMLINK = 3,
+    RUNNC_LAYER_CHAR = 4,
+    RUNNC_LAYER_BLOCK = 5,
+    RUNNC_LAYER_FIFO = 6,
+    RUNNC_LAYER_SOCKET = 7,
+    RUNNC_LAYER_HARDLINK = 8, /* to an earlier entry */
+    RUNNC_LAYER_WHITEOUT = 9, /* what the image has there is gone */
+};
+
+/*
+ * path_len bytes of path, then size bytes: a file's content, a symlink's or hard
+ * link's target with its NUL; both without padding between. A folder that is
+ * there already keeps its entries unless opaque.
+ */
+struct runnc_rec_layer {
+    uint32_t type; /* enum runnc_layer_type */
+    uint32_t mode; /* permission bits, setuid, setgid, sticky */
+    uint32_t uid, gid;
+    int64_t mtime_ns; /* since the epoch */
+    uint32_t major, minor;
+    uint32_t opaque;
+    uint32_t path_len; /* NUL counted */
+    uint32_t size;
+    uint32_t reserved;
+    char path[];
+};
+
 /* Three strings one after the other: type, target, options (comma-separated). */
 struct runnc_rec_mount {
     uint32_t readonly;

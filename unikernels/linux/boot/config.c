@@ -61,6 +61,18 @@ static void check_file(const struct runnc_record *r)
         bad("not a path and its content", r->type);
 }
 
+static void check_layer(const struct runnc_record *r)
+{
+    const struct runnc_rec_layer *l = (const struct runnc_rec_layer *)r->data;
+    size_t head = offsetof(struct runnc_rec_layer, path);
+
+    if (r->len < head || !l->path_len || l->path_len > r->len - head || l->size != r->len - head - l->path_len ||
+        l->path[l->path_len - 1] || l->path[0] != '/' || l->type < RUNNC_LAYER_FILE || l->type > RUNNC_LAYER_WHITEOUT)
+        bad("not a layer's entry", r->type);
+    bool has_target = l->type == RUNNC_LAYER_SYMLINK || l->type == RUNNC_LAYER_HARDLINK;
+    if (has_target && (!l->size || l->path[l->path_len + l->size - 1])) bad("a link without its target", r->type);
+}
+
 static void check_record(const struct runnc_record *r)
 {
     switch (r->type) {
@@ -73,6 +85,7 @@ static void check_record(const struct runnc_record *r)
     case RUNNC_REC_SYSCTL: check_strings(r, 0, 2); break;
     case RUNNC_REC_MOUNT: check_strings(r, offsetof(struct runnc_rec_mount, strings), 3); break;
     case RUNNC_REC_FILE: check_file(r); break;
+    case RUNNC_REC_LAYER: check_layer(r); break;
     case RUNNC_REC_CREDS: {
         const struct runnc_rec_creds *c = (const struct runnc_rec_creds *)r->data;
         if (r->len < sizeof *c || c->ngroups > 65536 || r->len != sizeof *c + c->ngroups * 4ul)
