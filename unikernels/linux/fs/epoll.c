@@ -304,6 +304,7 @@ static void epoll_show_fdinfo(struct file *file, struct seq_file *seq)
 static const struct file_operations epoll_operations = {
     .release = epoll_release,
     .poll = epoll_poll,
+    .llseek = noop_llseek,
     .show_fdinfo = epoll_show_fdinfo,
 };
 

@@ -83,6 +83,7 @@ static const struct file_operations eventfd_operations = {
     .read = eventfd_read,
     .write = eventfd_write,
     .poll = eventfd_poll,
+    .llseek = noop_llseek,
     .show_fdinfo = eventfd_show_fdinfo,
 };
 

@@ -89,7 +89,7 @@ int notify_change(struct inode *inode, struct iattr *attr, const struct cred *cr
         return err;
     if (!inode->i_op->setattr)
         return -EPERM;
-    if (attr->valid & (ATTR_UID | ATTR_GID) && !(attr->valid & ATTR_MODE) && !S_ISDIR(inode->i_mode)) {
+    if (attr->valid & ATTR_KILL_PRIVS && !S_ISDIR(inode->i_mode)) {
         attr->valid |= ATTR_MODE;
         attr->mode = without_suid(inode->i_mode) & 07777;
     }

@@ -347,8 +347,8 @@ int may_create(const struct inode *dir)
     return inode_permission(dir, current->cred, MAY_WRITE | MAY_EXEC);
 }
 
-/* The folder where `path` is to be made; EEXIST if it is there. `folder`: a trailing slash is allowed. */
-static int begin_create(int dfd, const char *path, bool folder, struct path_last *parent)
+/* The folder where `path` is to be named; EEXIST if it is there. `folder`: a trailing slash is allowed. */
+static int find_place(int dfd, const char *path, bool folder, struct path_last *parent)
 {
     struct dentry *there;
     int err = path_parent(dfd, path, parent);
@@ -367,14 +367,24 @@ static int begin_create(int dfd, const char *path, bool folder, struct path_last
     if (err != -ENOENT)
         goto fail;
     err = -ENOENT;
-    if ((parent->slash && !folder) || parent->dir->d_flags & DENTRY_DELETED)
-        goto fail;
-    err = may_create(parent->dir->d_inode);
-    if (err)
+    /* A file system whose names come by themselves has no place for others. */
+    if ((parent->slash && !folder) || parent->dir->d_flags & DENTRY_DELETED || !parent->dir->d_inode->i_op->mknod)
         goto fail;
     return 0;
 fail:
     path_parent_put(parent);
+    return err;
+}
+
+static int begin_create(int dfd, const char *path, bool folder, struct path_last *parent)
+{
+    int err = find_place(dfd, path, folder, parent);
+
+    if (err)
+        return err;
+    err = may_create(parent->dir->d_inode);
+    if (err)
+        path_parent_put(parent);
     return err;
 }
 
@@ -402,8 +412,7 @@ int vfs_mknod(int dfd, const char *path, uint32_t mode, uint64_t rdev)
     if ((type == S_IFCHR || type == S_IFBLK) && !capable(CAP_MKNOD))
         err = -EPERM;
     else
-        err = dir->i_op->mknod ? dir->i_op->mknod(dir, &parent.last, type | masked(mode & 07777), rdev, &made)
-                               : -EPERM;
+        err = dir->i_op->mknod(dir, &parent.last, type | masked(mode & 07777), rdev, &made);
     if (!err)
         iput(made);
     path_parent_put(&parent);
@@ -419,8 +428,7 @@ int vfs_mkdir(int dfd, const char *path, uint32_t mode)
     if (err)
         return err;
     struct inode *dir = parent.dir->d_inode;
-    err = dir->i_op->mknod ? dir->i_op->mknod(dir, &parent.last, S_IFDIR | masked(mode & 01777), 0, &made)
-                           : -EPERM;
+    err = dir->i_op->mknod(dir, &parent.last, S_IFDIR | masked(mode & 01777), 0, &made);
     if (!err)
         iput(made);
     path_parent_put(&parent);
@@ -456,6 +464,22 @@ static bool may_link(const struct inode *inode)
            inode_permission(inode, current->cred, MAY_READ | MAY_WRITE) == 0;
 }
 
+static int link_inode(const struct path_last *parent, struct inode *inode)
+{
+    struct inode *dir = parent->dir->d_inode;
+
+    if (!may_link(inode))
+        return -EPERM;
+    int err = may_create(dir);
+    if (err)
+        return err;
+    if (S_ISDIR(inode->i_mode) || !dir->i_op->link)
+        return -EPERM;
+    if (inode->i_nlink == 0 && !(inode->i_flags & INODE_LINKABLE))
+        return -ENOENT;
+    return dir->i_op->link(dir, &parent->last, inode);
+}
+
 int vfs_link(int old_dfd, const char *old_path, unsigned flags, int new_dfd, const char *new_path)
 {
     struct dentry *old;
@@ -464,18 +488,10 @@ int vfs_link(int old_dfd, const char *old_path, unsigned flags, int new_dfd, con
 
     if (err)
         return err;
-    err = begin_create(new_dfd, new_path, false, &parent);
+    err = find_place(new_dfd, new_path, false, &parent);
     if (err)
         goto out;
-    struct inode *dir = parent.dir->d_inode, *inode = old->d_inode;
-    if (parent.dir->d_sb != old->d_sb)
-        err = -EXDEV;
-    else if (!may_link(inode) || S_ISDIR(inode->i_mode))
-        err = -EPERM;
-    else if (inode->i_nlink == 0 && !(inode->i_flags & INODE_LINKABLE))
-        err = -ENOENT;
-    else
-        err = dir->i_op->link ? dir->i_op->link(dir, &parent.last, inode) : -EPERM;
+    err = parent.dir->d_sb == old->d_sb ? link_inode(&parent, old->d_inode) : -EXDEV;
     path_parent_put(&parent);
 out:
     dput(old);

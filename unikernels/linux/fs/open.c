@@ -210,11 +210,11 @@ static int create(struct walk *w, uint32_t mode, struct dentry **made)
         return -EISDIR;
     if (w->at->d_flags & DENTRY_DELETED)
         return -ENOENT;
+    if (!dir->i_op->mknod)
+        return -ENOENT;
     int err = may_create(dir);
     if (err)
         return err;
-    if (!dir->i_op->mknod)
-        return -EPERM;
     mode &= ~current->process->fs->umask & 07777;
     err = dir->i_op->mknod(dir, &w->last, S_IFREG | mode, 0, &inode);
     if (err)

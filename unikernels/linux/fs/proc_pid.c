@@ -216,8 +216,6 @@ static int store_comm(const char *text, size_t len, uint64_t arg)
         return -ESRCH;
     if (process != current->process)
         return -EINVAL;
-    if (len > 0 && text[len - 1] == '\n')
-        len--;
     len = MIN(len, TASK_COMM_LEN - 1ul);
     memcpy(task->comm, text, len);
     task->comm[len] = '\0';

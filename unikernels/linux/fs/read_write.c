@@ -12,7 +12,7 @@
 
 static bool has_positions(const struct file *file)
 {
-    return file->f_op->llseek != NULL;
+    return file->f_op->llseek && file->f_op->llseek != noop_llseek;
 }
 
 int64_t vfs_read(struct file *file, struct iov_iter *to, uint64_t *pos, unsigned rwf)
@@ -87,6 +87,13 @@ int64_t vfs_write(struct file *file, struct iov_iter *from, uint64_t *pos, unsig
     if (done > 0 && has_positions(file))
         *(pos ? pos : &file->f_pos) = kiocb.pos;
     return done;
+}
+
+int64_t noop_llseek(struct file *file, int64_t offset, int whence)
+{
+    (void)offset;
+    (void)whence;
+    return (int64_t)file->f_pos;
 }
 
 int64_t generic_llseek(struct file *file, int64_t offset, int whence)

@@ -88,6 +88,7 @@ static const struct file_operations signalfd_operations = {
     .release = signalfd_release,
     .read = signalfd_read,
     .poll = signalfd_poll,
+    .llseek = noop_llseek,
     .show_fdinfo = signalfd_show_fdinfo,
 };
 

@@ -88,6 +88,7 @@ static const struct file_operations timerfd_operations = {
     .release = timerfd_release,
     .read = timerfd_read,
     .poll = timerfd_poll,
+    .llseek = noop_llseek,
     .show_fdinfo = timerfd_show_fdinfo,
 };
 

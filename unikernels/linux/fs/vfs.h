@@ -54,6 +54,7 @@ struct super_block;
 #define ATTR_MTIME (1u << 5)
 #define ATTR_CTIME (1u << 6)
 #define ATTR_TIMES_SET (1u << 7) /* to given times, not to now: the owner's right alone */
+#define ATTR_KILL_PRIVS (1u << 8) /* setuid and setgid go, as chown does even if it changes nothing */
 
 /* Attributes to be set; `valid` says which. Checked by notify_change() before the file system sees it. */
 struct iattr {
@@ -374,6 +375,8 @@ extern const struct file_operations fifo_operations; /* pipe.c */
 /* copy_file_range and sendfile: bytes moved, which may be fewer than asked for. */
 int64_t vfs_splice(struct file *in, uint64_t *in_pos, struct file *out, uint64_t *out_pos, size_t len);
 
+/* llseek for files without positions that do not mind: pread gives ESPIPE all the same. */
+int64_t noop_llseek(struct file *file, int64_t offset, int whence);
 /* llseek for files whose bytes are counted by i_size; SEEK_DATA and SEEK_HOLE as if without holes. */
 int64_t generic_llseek(struct file *file, int64_t offset, int whence);
 

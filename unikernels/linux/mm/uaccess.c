@@ -20,12 +20,14 @@ ssize_t user_strlen(const char *s, size_t max);
 
 int copy_from_user(void *dst, uaddr_t src, size_t n)
 {
+    if (!n) return 0; /* at any address, as Linux */
     if (!user_range_ok(src, n, false)) return -EFAULT;
     return user_copy(dst, (const void *)src, n) ? -EFAULT : 0;
 }
 
 int copy_to_user(uaddr_t dst, const void *src, size_t n)
 {
+    if (!n) return 0;
     if (!user_range_ok(dst, n, true)) return -EFAULT;
     return user_copy((void *)dst, src, n) ? -EFAULT : 0;
 }

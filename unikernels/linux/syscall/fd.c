@@ -126,6 +126,24 @@ static long lock_command(struct file *file, int cmd, uaddr_t arg)
     return err;
 }
 
+/* F_GETOWN_EX and F_SETOWN_EX: a group's owner is kept negative, as F_SETOWN has it. */
+static long owner_command(struct file *file, int cmd, uaddr_t arg)
+{
+    struct f_owner_ex owner = {.type = F_OWNER_PID, .pid = file->f_owner};
+
+    if (cmd == F_GETOWN_EX) {
+        if (file->f_owner < 0)
+            owner = (struct f_owner_ex){.type = F_OWNER_PGRP, .pid = -file->f_owner};
+        return copy_to_user(arg, &owner, sizeof(owner));
+    }
+    if (copy_from_user(&owner, arg, sizeof(owner)))
+        return -EFAULT;
+    if (owner.type != F_OWNER_TID && owner.type != F_OWNER_PID && owner.type != F_OWNER_PGRP)
+        return -EINVAL;
+    file->f_owner = owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid;
+    return 0;
+}
+
 static long fcntl_file(struct file *file, int fd, int cmd, uint64_t arg)
 {
     switch (cmd) {
@@ -165,6 +183,9 @@ static long fcntl_file(struct file *file, int fd, int cmd, uint64_t arg)
     case F_SETOWN:
         file->f_owner = (int)arg;
         return 0;
+    case F_GETOWN_EX:
+    case F_SETOWN_EX:
+        return owner_command(file, cmd, arg);
     case F_GETSIG:
         return file->f_sig;
     case F_SETSIG:

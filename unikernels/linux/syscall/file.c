@@ -29,7 +29,7 @@ static long transfer_one(int fd, uaddr_t buf, size_t len, uint64_t *pos, enum di
     struct iov_iter it;
 
     if ((ssize_t)len < 0)
-        return fget_check(fd, -EINVAL);
+        return fget_check(fd, -EFAULT); /* its end is outside of any memory */
     iov_iter_user(&it, buf, MIN(len, MAX_RW_COUNT));
     return transfer(fd, &it, pos, 0, direction);
 }

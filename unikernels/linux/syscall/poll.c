@@ -90,7 +90,7 @@ static int polled_init(struct polled *p, uaddr_t fds, size_t n)
     p->files = kzalloc(MAX(n, 1ul) * sizeof(p->files[0]));
     if (!p->fds || !p->files)
         return -ENOMEM;
-    if (copy_from_user(p->fds, fds, n * sizeof(p->fds[0])))
+    if (n > 0 && copy_from_user(p->fds, fds, n * sizeof(p->fds[0])))
         return -EFAULT;
     for (size_t i = 0; i < n; i++)
         p->files[i] = p->fds[i].fd >= 0 ? fget(p->fds[i].fd) : NULL;

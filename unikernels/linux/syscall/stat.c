@@ -271,7 +271,7 @@ long sys_fchmod(long fd, long mode)
 
 static long change_owner(struct dentry *dentry, long uid, long gid)
 {
-    struct iattr attr = {.uid = (uint32_t)uid, .gid = (uint32_t)gid};
+    struct iattr attr = {.valid = ATTR_KILL_PRIVS, .uid = (uint32_t)uid, .gid = (uint32_t)gid};
 
     if ((int)uid != -1)
         attr.valid |= ATTR_UID;

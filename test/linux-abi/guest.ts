@@ -1,0 +1,180 @@
+/**
+ * Runs one program twice from the same tree: natively, in a chroot on a tmpfs, and in the Linux guest, under the
+ * tender with a boot config and an EROFS image. What differs is a bug of the guest's.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, openSync, closeSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { assetPath } from '../../src/assets.ts';
+import { encodeBootConfig, type BootConfig } from '../../src/guest/boot-config.ts';
+
+export interface Outcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Exit status; 128+n for signal n. */
+  readonly status: number;
+}
+
+export interface RunOptions {
+  readonly env?: readonly string[];
+  readonly cwd?: string;
+  readonly stdin?: string;
+  readonly timeoutMs?: number;
+  readonly config?: Partial<BootConfig>;
+  readonly tender?: readonly string[];
+}
+
+const ALL_CAPABILITIES = (1n << 41n) - 1n;
+const EXTRAS = 'exec-heap,boot-config,sud,rootfs-map,vtimer,stdio,memctl';
+const GUEST_MEMORY_MIB = 8192;
+const MEMORY_LIMIT_BYTES = 1n << 30n;
+const DEFAULT_ENV = [
+  'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  'HOME=/root',
+  'LANG=C.UTF-8',
+];
+
+/** What Docker asks for. */
+export const MOUNTS: BootConfig['mounts'] = [
+  { type: 'proc', target: '/proc', options: ['nosuid', 'noexec', 'nodev'], readonly: false },
+  {
+    type: 'tmpfs',
+    target: '/dev',
+    options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
+    readonly: false,
+  },
+  { type: 'devpts', target: '/dev/pts', options: ['nosuid', 'noexec'], readonly: false },
+  { type: 'sysfs', target: '/sys', options: ['nosuid', 'noexec', 'nodev'], readonly: true },
+  { type: 'mqueue', target: '/dev/mqueue', options: ['nosuid', 'noexec', 'nodev'], readonly: false },
+  {
+    type: 'tmpfs',
+    target: '/dev/shm',
+    options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=67108864'],
+    readonly: false,
+  },
+];
+
+function run(
+  command: string,
+  args: readonly string[],
+  options: RunOptions,
+  env: NodeJS.ProcessEnv,
+): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env });
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 30_000);
+    child.stdout.on('data', (data: Buffer) => out.push(data));
+    child.stderr.on('data', (data: Buffer) => err.push(data));
+    child.stdin.on('error', () => undefined); // it may end without having read all
+    child.stdin.end(options.stdin ?? '');
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      const text = (chunks: Buffer[]): string => Buffer.concat(chunks).toString('latin1');
+      const status = signal === 'SIGKILL' ? 137 : (code ?? 128 + 6);
+      resolve({ stdout: text(out), stderr: text(err), status });
+    });
+  });
+}
+
+/** A folder tree and the image made of it. */
+export class Tree {
+  readonly folder: string;
+  private readonly scratch: string;
+  private image: string | undefined;
+
+  constructor() {
+    this.scratch = mkdtempSync(join(tmpdir(), 'runnc-linux-'));
+    this.folder = join(this.scratch, 'tree');
+    execFileSync('mkdir', ['-p', this.folder]);
+  }
+
+  remove(): void {
+    rmSync(this.scratch, { recursive: true, force: true });
+  }
+
+  /** To be called once the tree is complete. */
+  makeImage(): void {
+    this.image = join(this.scratch, 'image.erofs');
+    execFileSync('mkfs.erofs', ['--quiet', this.image, this.folder], { stdio: 'ignore' });
+  }
+
+  /** In a mount and pid namespace of its own, on a copy of the tree: nothing of it stays. */
+  native(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const script = `
+      set -e
+      root=$1; cwd=$2; shift 2
+      mount -t tmpfs -o mode=755 tmpfs /mnt
+      cp -a "$root"/. /mnt/
+      mkdir -p /mnt/proc /mnt/dev /mnt/sys /mnt/work
+      mount -t proc proc /mnt/proc
+      mount -t tmpfs -o mode=755,nosuid tmpfs /mnt/dev
+      for d in "null 3" "zero 5" "full 7" "random 8" "urandom 9"; do mknod -m 666 /mnt/dev/\${d% *} c 1 \${d#* }; done
+      mknod -m 666 /mnt/dev/tty c 5 0
+      ln -s /proc/self/fd /mnt/dev/fd; ln -s /proc/self/fd/0 /mnt/dev/stdin
+      ln -s /proc/self/fd/1 /mnt/dev/stdout; ln -s /proc/self/fd/2 /mnt/dev/stderr
+      mkdir -m 1777 /mnt/dev/shm; mount -t tmpfs -o mode=1777,size=64m tmpfs /mnt/dev/shm
+      mkdir /mnt/dev/pts /mnt/dev/mqueue
+      hostname guest
+      exec unshare --root=/mnt --wd="$cwd" "$@"`;
+    const args = [
+      '--mount',
+      '--pid',
+      '--fork',
+      '--uts',
+      '--ipc',
+      '--kill-child',
+      '--',
+      'sh',
+      '-c',
+      script,
+      'sh',
+    ];
+    args.push(this.folder, options.cwd ?? '/', ...argv);
+    const env = Object.fromEntries((options.env ?? DEFAULT_ENV).map((entry) => entry.split(/=(.*)/s)));
+    return run('unshare', args, options, env as NodeJS.ProcessEnv);
+  }
+
+  /** argv[0] is the program's absolute path in the tree. */
+  async guest(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    if (this.image === undefined) this.makeImage();
+    const config = encodeBootConfig({
+      args: argv,
+      env: options.env ?? DEFAULT_ENV,
+      cwd: options.cwd ?? '/',
+      exe: argv[0] ?? '',
+      credentials: {
+        uid: 0,
+        gid: 0,
+        umask: 0o022,
+        groups: [],
+        capEffective: ALL_CAPABILITIES,
+        capPermitted: ALL_CAPABILITIES,
+        capInheritable: 0n,
+        capBounding: ALL_CAPABILITIES,
+        capAmbient: 0n,
+      },
+      hostname: 'guest',
+      rlimits: [{ resource: 7, soft: 1024n, hard: 1_048_576n }],
+      memoryBytes: MEMORY_LIMIT_BYTES,
+      files: [],
+      mounts: MOUNTS,
+      sysctl: {},
+      strace: false,
+      rootReadonly: false,
+      noNewPrivileges: false,
+      ...options.config,
+    });
+    const path = join(this.scratch, `config-${process.hrtime.bigint()}`);
+    writeFileSync(path, config);
+    closeSync(openSync(path, 'r'));
+    const args = [`--mem=${GUEST_MEMORY_MIB}`, `--allow-extras=${EXTRAS}`, `--boot-config=${path}`];
+    args.push(`--rootfs=${this.image ?? ''}`, ...(options.tender ?? []), assetPath('linux.spt'));
+    const outcome = await run(assetPath('tender-spt'), args, options, {});
+    rmSync(path);
+    return outcome;
+  }
+}

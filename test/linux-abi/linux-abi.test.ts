@@ -1,0 +1,113 @@
+/**
+ * The conformance suite of the Linux guest: programs of small cases (cases/*.c), compiled once each, run natively
+ * and in the guest. What a case says must be the same line for line: native is the oracle.
+ */
+import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Tree, type Outcome } from './guest.ts';
+
+const sources = join(dirname(fileURLToPath(import.meta.url)), 'cases');
+
+/**
+ * Cases that are known to differ, and why. One that no longer does must be taken off: its test fails until then.
+ * Names are "program/case".
+ */
+const KNOWN_TO_DIFFER: Readonly<Record<string, string>> = {};
+
+interface Program {
+  readonly name: string;
+  readonly source: string;
+  readonly compiler: 'gcc' | 'musl-gcc';
+}
+
+const glibc = ['path', 'data', 'events', 'access', 'memory', 'threads', 'signals', 'system'];
+const musl = ['path', 'data', 'events', 'threads', 'signals'];
+const programs: readonly Program[] = [
+  ...glibc.map((source): Program => ({ name: source, source, compiler: 'gcc' })),
+  ...musl.map((source): Program => ({ name: `${source}-musl`, source, compiler: 'musl-gcc' })),
+];
+
+/** The names in a program's table, in order. */
+function casesOf(source: string): readonly string[] {
+  const text = fs.readFileSync(join(sources, `${source}.c`), 'utf8');
+  const table = text.slice(text.indexOf('const struct test_case cases[]'));
+  return [...table.matchAll(/CASE\((\w+)\)/g)].map((match) => match[1] ?? '');
+}
+
+function saidBy(outcome: Outcome, name: string): readonly string[] {
+  return outcome.stdout.split('\n').filter((line) => line.startsWith(`${name}| `));
+}
+
+function build(tree: Tree): void {
+  for (const folder of ['bin', 'work', 'tmp', 'proc', 'dev', 'sys', 'data/dir/inner']) {
+    fs.mkdirSync(join(tree.folder, folder), { recursive: true });
+  }
+  const data = join(tree.folder, 'data');
+  for (const name of ['hello', 'second', 'third', 'fourth', 'extra1', 'extra2']) {
+    fs.writeFileSync(join(data, name), `${name} of the image`);
+  }
+  fs.writeFileSync(join(data, 'hard1'), 'hard');
+  fs.linkSync(join(data, 'hard1'), join(data, 'hard2'));
+  fs.writeFileSync(join(data, 'dir/inner/leaf'), 'leaf');
+  fs.symlinkSync('hello', join(data, 'link'));
+  fs.writeFileSync(join(data, 'big'), Buffer.alloc(12_345, 'abcdefg'));
+  for (const program of programs) {
+    const output = join(tree.folder, 'bin', program.name);
+    // Cases pass what no sane program passes: warnings about that are silenced, not the cases.
+    const flags = ['-O1', '-static', '-w'];
+    // The kernel's headers, behind musl's own.
+    if (program.compiler === 'musl-gcc') {
+      flags.push('-idirafter', '/usr/include', '-idirafter', '/usr/include/x86_64-linux-gnu');
+    }
+    execFileSync(program.compiler, [
+      ...flags,
+      '-o',
+      output,
+      join(sources, `${program.source}.c`),
+      '-lpthread',
+    ]);
+  }
+  tree.makeImage();
+}
+
+describe('the Linux guest does what Linux does', function () {
+  this.timeout(120_000);
+  let tree: Tree;
+
+  before(() => {
+    tree = new Tree();
+    build(tree);
+  });
+  after(() => tree.remove());
+
+  for (const program of programs) {
+    describe(`${program.source}.c, ${program.compiler}`, () => {
+      let native: Outcome;
+      let guest: Outcome;
+
+      before(async () => {
+        native = await tree.native([`/bin/${program.name}`]);
+        guest = await tree.guest([`/bin/${program.name}`]);
+      });
+
+      for (const name of casesOf(program.source)) {
+        it(name.replaceAll('_', ' '), () => {
+          const oracle = saidBy(native, name);
+          const said = saidBy(guest, name);
+          expect(oracle.at(-1), `native: ${native.stderr}`).to.equal(`${name}| ends`);
+          const reason = KNOWN_TO_DIFFER[`${program.name}/${name}`];
+          if (reason === undefined) expect(said, guest.stderr).to.deep.equal(oracle);
+          else expect(said, `no longer differs (${reason}): take it off the list`).not.to.deep.equal(oracle);
+        });
+      }
+
+      it('ends as it does natively', () => {
+        expect(native.status, native.stderr).to.equal(0);
+        expect(guest.status, guest.stderr).to.equal(0);
+      });
+    });
+  }
+});
