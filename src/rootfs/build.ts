@@ -8,7 +8,7 @@ import { contentHash, ImageWriter } from './image-writer.ts';
 import { writeIso } from './iso.ts';
 import type { BuildProgress } from './rootfs-image.ts';
 import { writeSegments } from './segments.ts';
-import { walk, type TreeEntry } from './tree.ts';
+import { openScanned, walk, type TreeEntry } from './tree.ts';
 
 export interface BuildContext {
   readonly toUid: (hostId: number) => number;
@@ -51,7 +51,12 @@ export async function buildIso(
   { signal, onProgress }: BuildContext,
 ): Promise<CachedFile> {
   let totalBytes = 0;
-  for (const entry of walk(tree)) totalBytes += entry.kind === 'file' ? entry.sizeBytes : 0;
+  for (const entry of walk(tree)) {
+    if (entry.kind !== 'file') continue;
+    totalBytes += entry.sizeBytes;
+    // xorriso does not name the file that it may not read. Root may read all.
+    if (process.geteuid?.() !== 0) closeSync(openScanned(entry));
+  }
   await writeIso({
     rootfs,
     folder,

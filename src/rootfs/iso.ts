@@ -170,8 +170,14 @@ function sizeOf(path: string): number {
 
 function failure(output: string, code: number): RunncError {
   const lines = output.split('\n').map((line) => line.trim());
-  if (code === 127 || lines.some((line) => /(xorriso|setpriv).*(No such file|not found)/i.test(line))) {
-    return new RunncError('HOST', 'xorriso is missing: install it (Debian: apt-get install xorriso)');
+  if (code === 127) {
+    const program =
+      /xorriso|setpriv|mount/.exec(lines.findLast((line) => line !== '') ?? '')?.[0] ?? 'xorriso';
+    const debianPackage = program === 'xorriso' ? 'xorriso' : 'util-linux';
+    return new RunncError(
+      'HOST',
+      `${program} is missing: install it (Debian: apt-get install ${debianPackage})`,
+    );
   }
   if (lines.some((line) => /no space left|quota exceeded|exceeds free space/i.test(line))) {
     return new NoSpaceError('the ISO image of the rootfs', output);

@@ -150,11 +150,15 @@ function buildOf(
   return async (folder) => {
     const { buildErofs, buildIso } = await import('./build.ts');
     const context = { ...idTranslation(options), signal: options.signal, onProgress: options.onProgress };
-    const built =
-      options.format === 'erofs'
-        ? await buildErofs(tree(), folder, context)
-        : { image: await buildIso(rootfs.path, tree(), folder, context) };
-    checkUnchanged(layers, scanOptions);
-    return { format: options.format, source: rootfs.path, ...built };
+    try {
+      const built =
+        options.format === 'erofs'
+          ? await buildErofs(tree(), folder, context)
+          : { image: await buildIso(rootfs.path, tree(), folder, context) };
+      return { format: options.format, source: rootfs.path, ...built };
+    } finally {
+      // Whatever the builder made of it, or failed by: this is what is to be told.
+      if (options.signal?.aborted !== true) checkUnchanged(layers, scanOptions);
+    }
   };
 }

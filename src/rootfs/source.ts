@@ -35,6 +35,8 @@ export interface RootfsSource {
  * vouched for when its latest change is older than the slowest tick (CONFIG_HZ=100), with as much again in reserve.
  */
 const TICK_NS = 20_000_000n;
+/** To find a tree that is not being written to. */
+const MAX_ATTEMPTS = 50;
 
 /** Throws NOT_FOUND, INVALID, or UNSUPPORTED where something is mounted below the rootfs. */
 export function openSource(rootfs: string, opened: number[]): RootfsSource {
@@ -98,12 +100,13 @@ export function scanLayer(layer: Layer, options: { overlay: boolean }): ScannedL
 
 /** Waits, if something changed just now, until a further change would be told from it. */
 export async function scanSettled(layer: Layer, options: { overlay: boolean }): Promise<ScannedLayer> {
-  for (;;) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const scanned = scanLayer(layer, options);
     const ageNs = BigInt(Date.now()) * 1_000_000n - latestChange(scanned.tree);
     if (ageNs < 0n || ageNs > TICK_NS) return scanned;
     await new Promise((resolve) => setTimeout(resolve, Number((TICK_NS - ageNs) / 1_000_000n) + 1));
   }
+  throw new RunncError('HOST', `${layer.path} is being written to: stop what does, then try again`);
 }
 
 /** Throws if anything in the layers is not as it was scanned. */

@@ -84,7 +84,13 @@ export function scan(rootFd: number, what: string, options: { overlay: boolean }
     return scanTree(rootFd, options.overlay);
   } catch (error) {
     const path = error instanceof Error && 'path' in error ? String(error.path) : '';
-    if (errnoOf(error) === 'ELOOP') {
+    const code = errnoOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      throw new RunncError('HOST', `${what}${shorten(path)} changed while it was read: try again`, {
+        cause: error,
+      });
+    }
+    if (code === 'ELOOP') {
       throw new RunncError('UNSUPPORTED', `${what}${shorten(path)} is nested too deep: 512 folders at most`);
     }
     throw new RunncError('HOST', `${what}${shorten(path)} cannot be read: ${errorMessage(error)}`, {

@@ -94,7 +94,7 @@ describe('an ISO image of a rootfs', function () {
     fs.symlinkSync('x'.repeat(1000), join(impossible, 'link'));
     const error = await rejection(withImage({ ...options, rootfs: impossible }, () => undefined));
     expect(error.message).to.match(
-      /^xorriso failed \(status \d+\): .*Rock Ridge leaf name too long.*'\/link'$/,
+      /^xorriso failed \(status \d+\): .*Rock Ridge leaf name too long.*'\/link'/,
     );
     expect(fs.readdirSync(join(scratch, 'cache/tmp'))).to.deep.equal([]);
   });
