@@ -45,6 +45,7 @@ enum runnc_record_type {
     RUNNC_REC_TTY = 12,     /* struct runnc_rec_tty */
     RUNNC_REC_FLAGS = 13,   /* u32: enum runnc_boot_flags */
     RUNNC_REC_SYSCTL = 14,  /* each: "name\0value\0" */
+    RUNNC_REC_LAYER = 15,  /* each, in order: struct runnc_rec_layer: a change over the rootfs image */
 };
 
 enum runnc_boot_flags {
