@@ -310,6 +310,11 @@ static void execute_tender(const struct init *init)
 {
     const struct plan *plan = &init->plan;
     char *const no_environment[] = {NULL};
+    /* Between the end of our handlers and the first of the tender's a signal would do nothing to pid 1 and be lost.
+     * Blocked it waits; the tender lets signals in when it can take them. */
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
     for (uint32_t i = 0; i < plan->tender_fds; i++) {
         if (fcntl(3 + (int)i, F_SETFD, 0) != 0) fail_errno(init, "descriptor %u of the tender", 3 + i);
     }

@@ -98,6 +98,16 @@ describe('jail of a container', () => {
     await box.finish(init);
   });
 
+  it('keeps signals for the program that come before it can take them', async () => {
+    const box = sandbox();
+    const init = await box.create();
+    await box.start();
+    await box.report();
+    const blocked = BigInt(`0x${procStatus(init.pid)['SigBlk'] ?? ''}`);
+    for (const signal of [1, 2, 3, 10, 15]) expect(blocked & (1n << BigInt(signal - 1))).to.not.equal(0n);
+    await box.finish(init);
+  });
+
   it('moves the root in place of pivoting where that was asked for', async () => {
     const box = sandbox({ jail: { uid: 123456, gid: 123457, noPivot: true } });
     await box.create();
