@@ -122,6 +122,7 @@ describe('docker', function () {
 
     it('is followed by logs -f to its end', async () => {
       const id = await docker.runDetached();
+      await waiting(id);
       const following = docker.try(['logs', '--follow', id]);
       await docker.docker('stop', id);
       expect((await following).stdout).to.contain('waiting');
