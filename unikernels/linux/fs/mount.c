@@ -12,6 +12,7 @@
 #include "boot/host.h"
 #include "fs/devices.h"
 #include "fs/erofs.h"
+#include "fs/layer.h"
 #include "fs/proc.h"
 #include "fs/sysfs.h"
 #include "fs/tmpfs.h"
@@ -183,12 +184,13 @@ static void mount_file(const struct runnc_rec_file *file)
     dput(dentry);
 }
 
-static void mount_records(void *arg)
+static void mount_all(void *arg)
 {
     const struct runnc_record *record = NULL;
     bool dev = false;
 
     (void)arg;
+    layer_apply();
     while ((record = boot_record_next(RUNNC_REC_MOUNT, record))) {
         const struct runnc_rec_mount *mount = (const void *)record->data;
         const char *type = mount->strings, *target = type + strlen(type) + 1;
@@ -263,7 +265,7 @@ int vfs_boot_lookup(const char *path, struct dentry **found)
 void vfs_init(void)
 {
     mount_root();
-    as_root(mount_records, NULL);
+    as_root(mount_all, NULL);
     if (boot_config.flags & RUNNC_BOOT_ROOT_READONLY)
         boot.root->d_sb->s_flags |= SB_RDONLY;
 }

@@ -466,13 +466,11 @@ static int check_empty(struct tmpfs_inode *dir)
     return more;
 }
 
-static int tmpfs_unlink(struct inode *dir_inode, const struct qstr *name, struct inode *inode)
+int tmpfs_remove_whole(struct inode *dir_inode, const struct qstr *name, struct inode *inode)
 {
     struct tmpfs_inode *dir = tmpfs_inode(dir_inode);
-    int err = S_ISDIR(inode->i_mode) ? check_empty(tmpfs_inode(inode)) : 0;
+    int err = ensure_record(dir, name, inode);
 
-    if (!err)
-        err = ensure_record(dir, name, inode);
     if (err)
         return err;
     clear_record(dir, name);
@@ -481,6 +479,13 @@ static int tmpfs_unlink(struct inode *dir_inode, const struct qstr *name, struct
     drop_link(tmpfs_inode(inode));
     dir_changed(dir);
     return 0;
+}
+
+static int tmpfs_unlink(struct inode *dir, const struct qstr *name, struct inode *inode)
+{
+    int err = S_ISDIR(inode->i_mode) ? check_empty(tmpfs_inode(inode)) : 0;
+
+    return err ? err : tmpfs_remove_whole(dir, name, inode);
 }
 
 static int tmpfs_rename(struct inode *old_inode, const struct qstr *old_name, struct inode *inode,

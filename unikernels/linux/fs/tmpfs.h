@@ -69,6 +69,8 @@ struct tmpfs *tmpfs_over_image(const struct erofs *lower);
 /* A file system of one regular file, with this content. NULL: no memory. */
 struct tmpfs *tmpfs_of_file(const void *data, size_t size, uint32_t mode, uint32_t uid, uint32_t gid,
                             int64_t mtime);
+/* The name goes, and with it all that is below: for layers. Dentries are the caller's affair. */
+int tmpfs_remove_whole(struct inode *dir, const struct qstr *name, struct inode *inode);
 /* memfd_create(2): a file without any name. */
 int tmpfs_memfd(const char *name, bool sealable, int flags, struct file **made);
 /* The image's inode number of a file whose data is still the image's own; false if it is not. */
