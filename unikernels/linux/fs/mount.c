@@ -202,6 +202,8 @@ static void mount_all(void *arg)
     record = NULL;
     while ((record = boot_record_next(RUNNC_REC_FILE, record)))
         mount_file((const void *)record->data);
+    /* As runc; what cannot be made is what chdir then finds missing. */
+    make_folders(boot_config.cwd, true);
 }
 
 static void mount_root(void)
