@@ -21,9 +21,12 @@ export async function* watchEvents(
     queue.push(event);
     wake();
   };
-  const oom = cgroup.watchOom(() => {
-    push({ type: 'oom', id });
-  });
+  let told = cgroup.oomKills();
+  const tellOom = (oomKills: number): void => {
+    if (oomKills > told) push({ type: 'oom', id });
+    told = Math.max(told, oomKills);
+  };
+  const oom = cgroup.watchOom(tellOom);
   const timer = setInterval(() => {
     cgroup.stats().then(
       (data) => {
@@ -34,6 +37,8 @@ export async function* watchEvents(
     );
   }, intervalMs);
   void waitReadable(pidfd).then(() => {
+    // It may be what ended it, and the watch may not have told yet.
+    tellOom(cgroup.oomKills());
     ended = true;
     wake();
   });
