@@ -1,0 +1,138 @@
+import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Mount } from '../oci/spec.ts';
+import { splitMounts, unusedBySolo5, type SplitMounts } from './mounts.ts';
+
+describe('the mounts of config.json', () => {
+  let bundle: string;
+  const at = (name: string): string => join(bundle, name);
+  const split = (...mounts: Mount[]): SplitMounts => splitMounts(mounts, { bundle });
+  const bind = (source: string, destination: string, ...options: string[]): Mount => ({
+    type: 'bind',
+    source,
+    destination,
+    options: ['rbind', ...options],
+  });
+
+  before(() => {
+    bundle = mkdtempSync(join(tmpdir(), 'runnc-mounts-'));
+    mkdirSync(at('folder'));
+    writeFileSync(at('hosts'), '127.0.0.1 localhost\n');
+    chmodSync(at('hosts'), 0o4640);
+    utimesSync(at('hosts'), 1, 1.5);
+    symlinkSync('hosts', at('link'));
+    execFileSync('mkfifo', [at('fifo')]);
+  });
+  after(() => rmSync(bundle, { recursive: true }));
+
+  it('that a guest provides itself are facts, in order and with their options', () => {
+    const { facts, files, folders } = split(
+      { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'ro'] },
+      { destination: '/dev/shm/', type: 'tmpfs', options: ['size=64m'] },
+      { destination: 'sys', type: 'sysfs' },
+    );
+    expect(facts).to.deep.equal([
+      { type: 'proc', target: '/proc', options: ['nosuid', 'ro'], readonly: true },
+      { type: 'tmpfs', target: '/dev/shm', options: ['size=64m'], readonly: false },
+      { type: 'sysfs', target: '/sys', options: [], readonly: false },
+    ]);
+    expect([...files, ...folders]).to.deep.equal([]);
+  });
+
+  it('of files are read, with owner, mode and time; links in the source are followed', () => {
+    const { files } = split(bind(at('hosts'), '/etc/hosts'), bind('link', '/etc/./copy', 'ro'));
+    expect(files.map(({ readonly }) => readonly)).to.deep.equal([false, true]);
+    const [first, second] = files;
+    expect(first?.file).to.deep.include({ type: 'file', mode: 0o4640, mtimeNs: 1_500_000_000n });
+    expect(first?.file.path.toString()).to.equal('/etc/hosts');
+    expect(second?.file.path.toString()).to.equal('/etc/copy');
+    expect(second?.file.content.toString()).to.equal('127.0.0.1 localhost\n');
+  });
+
+  it('of files have the owners that the container sees', () => {
+    const ids = [{ containerID: 5, hostID: 0, size: 100_000 }];
+    const { files } = splitMounts([bind(at('hosts'), '/x')], { bundle, uidMappings: ids, gidMappings: ids });
+    expect(files[0]?.file.uid).to.equal((process.geteuid?.() ?? 0) + 5);
+  });
+
+  it('of folders are kept apart if read-only, and refused if not', () => {
+    expect(split(bind(at('folder'), '/data', 'ro')).folders).to.deep.equal([
+      { target: '/data', source: at('folder') },
+    ]);
+    expect(split(bind(at('folder'), '/data', 'rw', 'ro')).folders).to.have.length(1);
+    for (const options of [[], ['ro', 'rw']]) {
+      expect(() => split(bind(at('folder'), '/data', ...options))).to.throw(
+        /mounts\[0\] \(\/data\): a folder can only be mounted read-only for now: add the option "ro"/,
+      );
+    }
+  });
+
+  it('of the host’s kernel file systems become the guest’s own', () => {
+    const { facts } = split(
+      bind('/proc', '/proc'),
+      bind('/sys', '/sys', 'ro'),
+      bind(at('folder'), '/dev/shm'),
+    );
+    expect(facts.map(({ type, target, readonly }) => [type, target, readonly])).to.deep.equal([
+      ['proc', '/proc', false],
+      ['sysfs', '/sys', true],
+      ['tmpfs', '/dev/shm', false],
+    ]);
+  });
+
+  for (const [what, mount, message] of [
+    [
+      'a source that is not there',
+      bind('/nowhere', '/x'),
+      /^config\.json mounts\[0\] \(\/x\): the source \/nowhere does not exist$/,
+    ],
+    ['no source', { destination: '/x', type: 'bind' }, /needs a source/],
+    ['a destination with ".."', { destination: '/a/../b', type: 'proc' }, /must not contain "\.\."/],
+    [
+      'a file system that guests do not have',
+      { destination: '/x', type: 'ext4', source: '/dev/sda' },
+      /of type "ext4"$/,
+    ],
+    ['a device', bind('/dev/null', '/x'), /\/dev\/null is a device: only files and folders can be mounted/],
+  ] as const) {
+    it(`with ${what} are refused in one line`, () => {
+      expect(() => split(mount)).to.throw(message);
+    });
+  }
+
+  it('of fifos are refused without waiting for a writer', () => {
+    expect(() => split(bind(at('fifo'), '/x'))).to.throw(/fifo is a fifo/);
+  });
+
+  it('of files too large for guest memory are refused with the size', () => {
+    writeFileSync(at('large'), '');
+    truncateSync(at('large'), 65 * 2 ** 20);
+    expect(() => split(bind(at('large'), '/x', 'ro'))).to.throw(
+      /has 68157440 bytes; a mounted file may have 67108864/,
+    );
+  });
+
+  it('that a Solo5 guest cannot take are named, but not the facts', () => {
+    const mounts = split(
+      { destination: '/proc', type: 'proc' },
+      bind(at('hosts'), '/etc/hosts'),
+      bind(at('folder'), '/data', 'ro'),
+    );
+    expect(unusedBySolo5(mounts)).to.deep.equal([
+      "mount on /etc/hosts is left out: a Solo5 guest has no file system of the host's",
+      "mount on /data is left out: a Solo5 guest has no file system of the host's",
+    ]);
+  });
+});
