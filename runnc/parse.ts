@@ -1,8 +1,10 @@
 /**
  * Reads a command line by the declarations of commands.ts. Flags are taken the way runc takes them: a text flag has
- * the next argument for its value whatever that looks like (--memory-swap -1), and --flag=false is a boolean.
+ * the next argument for its value whatever that looks like (--memory-swap -1), --flag=false is a boolean, and one dash
+ * is as good as two (-bundle DIR).
+ *
+ * By hand, because every call of the command goes through here and node:util alone costs Bun 0.8 ms of a start of 5.
  */
-import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { RunncError } from '../src/errors.ts';
 
 export interface OptionDeclaration {
@@ -103,16 +105,42 @@ export function splitLine(args: readonly string[], declared: OptionDeclarations)
   return { globals: new Options(declared, values), rest: [] };
 }
 
-type Token = NonNullable<ReturnType<typeof parseArgs<{ tokens: true; strict: false }>>['tokens']>[number];
-type OptionToken = Extract<Token, { kind: 'option' }>;
+interface OptionToken {
+  readonly kind: 'option';
+  readonly name: string;
+  /** As it was written: "-b", "--bundle". */
+  readonly rawName: string;
+  readonly value: string | undefined;
+}
 
-function tokens(args: readonly string[], declared: OptionDeclarations): readonly Token[] {
-  const options: NonNullable<ParseArgsConfig['options']> = {};
-  for (const [name, { type, short }] of Object.entries(declared)) {
-    options[name] = short === undefined ? { type } : { type, short };
+type Token = OptionToken | { readonly kind: 'positional'; readonly value: string; readonly index: number };
+
+/** Lazily, because what follows a verb is read by other declarations. */
+function* tokens(args: readonly string[], declared: OptionDeclarations): Generator<Token, void> {
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? '';
+    if (arg === '--') {
+      for (i++; i < args.length; i++) yield { kind: 'positional', value: args[i] ?? '', index: i };
+    } else if (arg === '-' || !arg.startsWith('-')) {
+      yield { kind: 'positional', value: arg, index: i };
+    } else {
+      const equals = arg.indexOf('=');
+      const rawName = equals < 0 ? arg : arg.slice(0, equals);
+      const name = longName(rawName, declared);
+      let value = equals < 0 ? undefined : arg.slice(equals + 1);
+      if (value === undefined && Object.hasOwn(declared, name) && declared[name]?.type === 'string') {
+        value = args[++i];
+      }
+      yield { kind: 'option', name, rawName, value };
+    }
   }
-  // Not strict: what strict refuses (values that look like flags) is what runc's callers may write.
-  return parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true }).tokens;
+}
+
+function longName(rawName: string, declared: OptionDeclarations): string {
+  const name = rawName.replace(/^--?/, '');
+  if (name.length !== 1 || rawName.startsWith('--')) return name;
+  const entry = Object.entries(declared).find(([, { short }]) => short === name);
+  return entry?.[0] ?? name;
 }
 
 function optionValue(token: OptionToken, declared: OptionDeclarations): string | boolean {

@@ -6,8 +6,6 @@
  * folder they come from may be read-only or noexec.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { RunncError } from './errors.ts';
 
 export type AssetName = 'init' | 'tender-spt' | 'linux.spt' | 'runnc.node';
@@ -28,7 +26,7 @@ export function isBundled(): boolean {
 export function assetPath(name: AssetName): string {
   const embedded = registered.get(name);
   if (embedded !== undefined) return embedded;
-  const path = join(distFolder(), name);
+  const path = `${distFolder()}/${name}`;
   if (!existsSync(path)) {
     throw new RunncError('INTERNAL', `${name} is missing beside the program (${path}): run "npm run build"`);
   }
@@ -40,13 +38,15 @@ export function readAsset(name: AssetName): Buffer {
   return readFileSync(assetPath(name));
 }
 
-/** dist/, seen from src/ in a checkout and from dist/lib/src/ in the package. */
+/**
+ * dist/, seen from src/ in a checkout and from dist/lib/src/ in the package. Without node:path, which every call of the
+ * command would load.
+ */
 function distFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new RunncError('INTERNAL', 'package.json of runnc is not above its sources');
-    folder = parent;
+  let folder = import.meta.dirname;
+  while (!existsSync(`${folder}/package.json`)) {
+    if (folder === '') throw new RunncError('INTERNAL', 'package.json of runnc is not above its sources');
+    folder = folder.slice(0, folder.lastIndexOf('/'));
   }
-  return join(folder, 'dist');
+  return `${folder}/dist`;
 }
