@@ -106,6 +106,25 @@ describe('docker', function () {
       expect(status).to.equal(0);
     });
 
+    it('joins the namespaces of the host and of other containers', async () => {
+      const id = await docker.runDetached(['--ipc=shareable']);
+      for (const options of [
+        ['--network=host', '--pid=host', '--ipc=host', '--uts=host', '--cgroupns=host'],
+        [`--network=container:${id}`, `--pid=container:${id}`, `--ipc=container:${id}`],
+      ]) {
+        const { status, stdout, stderr } = await docker.try(['run', '--rm', ...options, IMAGE, '/hello']);
+        expect(stderr).to.equal('');
+        expect(stdout).to.contain(GREETING);
+        expect(status).to.equal(0);
+      }
+    });
+
+    it("ends with SIGTERM also in the host's pid namespace", async () => {
+      const id = await docker.runDetached(['--pid=host']);
+      await docker.docker('stop', '--time=30', id);
+      expect(await docker.inspect(id, '.State.ExitCode')).to.equal('143');
+    });
+
     it('runs a privileged container, which is as confined as any', async () => {
       const { status, stderr } = await docker.run(['--rm', '--privileged'], ['/hello']);
       expect(stderr).to.equal('');

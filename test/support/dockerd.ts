@@ -114,6 +114,8 @@ export class Dockerd {
 
   async stop(): Promise<void> {
     await this.#daemon.stop();
+    // dockerd keeps the name of the host's network namespace mounted once it was asked for.
+    for (const dir of mountsWith(this.folder)) await run('umount', [dir]);
     removeCgroupParent(this.cgroupParent);
     rmSync(this.folder, { recursive: true, force: true });
   }
