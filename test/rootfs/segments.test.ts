@@ -1,0 +1,191 @@
+import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import type { OpenRootfsOptions, RootfsImage } from '../../src/rootfs/rootfs-image.ts';
+import { readElf } from '../../src/rootfs/segments.ts';
+import { scratchFolder, withImage } from './fixture.ts';
+
+/** An entry of the companion's index (tender/common/abi/runnc_segments.h). */
+interface IndexEntry {
+  readonly nid: number;
+  readonly offset: number;
+  readonly spanBytes: number;
+  readonly minVaddr: number;
+}
+
+function readIndex(companion: Buffer): IndexEntry[] {
+  expect(companion.toString('latin1', 0, 8)).to.equal('RUNNCSEG');
+  expect(companion.readUInt32LE(8)).to.equal(1);
+  expect(companion.readBigUInt64LE(16)).to.equal(BigInt(companion.length));
+  return Array.from({ length: companion.readUInt32LE(12) }, (_, i) => {
+    const at = 32 + i * 32;
+    const [nid = 0, offset = 0, spanBytes = 0, minVaddr = 0] = [0, 8, 16, 24].map((field) =>
+      Number(companion.readBigUInt64LE(at + field)),
+    );
+    return { nid, offset, spanBytes, minVaddr };
+  });
+}
+
+/** What the kernel would have in memory: PT_LOADs by readelf(1), zeros elsewhere. */
+function loadedByReadelf(path: string): { readonly minVaddr: number; readonly memory: Buffer } {
+  const file = fs.readFileSync(path);
+  const loads = execFileSync('readelf', ['-lW', path], { encoding: 'utf8' })
+    .split('\n')
+    .filter((line) => /^\s+LOAD\s/.test(line))
+    .map((line) => line.trim().split(/\s+/).slice(1, 6).map(Number));
+  const page = (address: number): number => Math.floor(address / 4096) * 4096;
+  const minVaddr = page(loads[0]?.[1] ?? 0);
+  const last = loads.at(-1) ?? [];
+  const end = page((last[1] ?? 0) + (last[4] ?? 0) + 4095);
+  const memory = Buffer.alloc(end - minVaddr);
+  for (const [offset = 0, vaddr = 0, , fileBytes = 0] of loads) {
+    file.copy(memory, vaddr - minVaddr, offset, offset + fileBytes);
+  }
+  return { minVaddr, memory };
+}
+
+describe('the segments companion of an EROFS image', function () {
+  const scratch = scratchFolder();
+  const rootfs = join(scratch, 'rootfs');
+  const options: OpenRootfsOptions = { rootfs, format: 'erofs', cacheDir: join(scratch, 'cache') };
+  const at = (name: string): string => join(rootfs, name);
+
+  before(() => {
+    fs.mkdirSync(rootfs);
+    const source = join(scratch, 'x.c');
+    // A bss of some pages, data that must be relocated, a constructor's worth of tables.
+    fs.writeFileSync(
+      source,
+      'static char bss[300000]; int data[5000] = {1}; int *pointer = data; const char *text(void) { return bss + data[0]; }' +
+        'int main(void) { return *pointer - 1; }',
+    );
+    const gcc = (output: string, ...flags: readonly string[]): void => {
+      execFileSync('gcc', ['-O1', '-o', at(output), source, ...flags]);
+    };
+    gcc('program', '-fPIE', '-pie');
+    gcc('library.so', '-fPIC', '-shared');
+    gcc('aligned.so', '-fPIC', '-shared', '-Wl,-z,max-page-size=0x200000');
+    gcc('static-pie', '-static-pie');
+    gcc('fixed', '-static', '-no-pie');
+    gcc('object.o', '-c');
+    fs.linkSync(at('library.so'), at('library.so.1'));
+    fs.writeFileSync(at('script'), '#!/bin/sh\n');
+    fs.writeFileSync(at('tiny'), '\x7fELF');
+    fs.copyFileSync('/bin/sh', at('sh'));
+  });
+
+  it('holds each position-independent object as it lies in memory, and nothing else', async () => {
+    await withImage(options, (_, image) => {
+      const companion = fs.readFileSync(image.segments?.fd ?? -1);
+      expect(companion.length).to.equal(image.segments?.sizeBytes);
+      const index = readIndex(companion);
+      const names = ['aligned.so', 'library.so', 'program', 'sh', 'static-pie'];
+      expect(index).to.have.length(names.length);
+      for (const name of names) {
+        const { minVaddr, memory } = loadedByReadelf(at(name));
+        const entry = index.find(({ offset }) =>
+          companion.subarray(offset, offset + memory.length).equals(memory),
+        );
+        expect(entry, name).to.deep.include({ minVaddr, spanBytes: memory.length, nid: nidOf(image, name) });
+      }
+    });
+  });
+
+  it('is in order: nids rise, spans begin at pages, apart from each other, within the file', async () => {
+    await withImage(options, (_, image) => {
+      const companion = fs.readFileSync(image.segments?.fd ?? -1);
+      const index = readIndex(companion);
+      expect(index.map(({ nid }) => nid)).to.deep.equal(
+        [...new Set(index.map(({ nid }) => nid))].sort((a, b) => a - b),
+      );
+      let end = 32 + index.length * 32;
+      for (const { offset, spanBytes } of [...index].sort((a, b) => a.offset - b.offset)) {
+        expect(offset % 4096).to.equal(0);
+        expect(spanBytes % 4096).to.equal(0);
+        expect(offset).to.be.at.least(end);
+        end = offset + spanBytes;
+      }
+      expect(end).to.equal(companion.length);
+      const aligned = index.find(({ nid }) => nid === nidOf(image, 'aligned.so'));
+      expect((aligned?.offset ?? 1) % 0x200000).to.equal(0);
+    });
+  });
+
+  it('is made of nothing where an image has no object', async () => {
+    const empty = join(scratch, 'empty');
+    fs.mkdirSync(empty);
+    await withImage({ ...options, rootfs: empty }, (_, { segments }) => {
+      expect(readIndex(fs.readFileSync(segments?.fd ?? -1))).to.deep.equal([]);
+    });
+  });
+
+  it('leaves out what Linux would refuse, and is bounded whatever an ELF file says', () => {
+    const whole = fs.readFileSync(at('library.so'));
+    const file = join(scratch, 'fuzzed');
+    const read = (bytes: Buffer): ReturnType<typeof readElf> => {
+      fs.writeFileSync(file, bytes);
+      const fd = fs.openSync(file, 'r');
+      try {
+        return readElf(fd, { nid: 1, offset: 0, sizeBytes: bytes.length });
+      } finally {
+        fs.closeSync(fd);
+      }
+    };
+    const patched = (patch: (bytes: Buffer) => void): Buffer => {
+      const bytes = Buffer.from(whole);
+      patch(bytes);
+      return bytes;
+    };
+    const phdr = (field: number): number => 64 + field;
+    expect(read(whole)).to.not.equal(undefined);
+    for (const [what, bytes] of [
+      ['empty', Buffer.alloc(0)],
+      ['header only', whole.subarray(0, 64)],
+      ['cut off', whole.subarray(0, 5000)],
+      ['32-bit', patched((b) => b.writeUInt8(1, 4))],
+      ['another machine', patched((b) => b.writeUInt16LE(183, 18))],
+      ['not ET_DYN', patched((b) => b.writeUInt16LE(2, 16))],
+      ['no program headers', patched((b) => b.writeUInt16LE(0, 56))],
+      ['too many program headers', patched((b) => b.writeUInt16LE(65_535, 56))],
+      ['other program headers', patched((b) => b.writeUInt16LE(32, 54))],
+      ['program headers beyond the end', patched((b) => b.writeBigUInt64LE(2n ** 63n, 32))],
+      ['file bytes beyond the end', patched((b) => b.writeBigUInt64LE(2n ** 62n, phdr(32)))],
+      ['more in the file than in memory', patched((b) => b.writeBigUInt64LE(1n, phdr(40)))],
+      ['a crooked offset', patched((b) => b.writeBigUInt64LE(1n, phdr(8)))],
+      ['an address near the top', patched((b) => b.writeBigUInt64LE(2n ** 64n - 4096n, phdr(16)))],
+      ['a terabyte of memory', patched((b) => b.writeBigUInt64LE(2n ** 40n, phdr(40)))],
+    ] as const) {
+      expect(read(bytes), what).to.equal(undefined);
+    }
+
+    let seed = 1;
+    const random = (below: number): number => {
+      seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+      return Math.floor((seed / 2 ** 32) * below);
+    };
+    for (let i = 0; i < 500; i++) {
+      const object = read(
+        patched((b) => {
+          for (let n = 0; n < 1 + random(8); n++) b.writeUInt8(random(256), random(700));
+        }),
+      );
+      if (object === undefined) continue;
+      expect(object.spanBytes).to.be.within(1, 2 ** 30);
+      let end = 0;
+      for (const { fileOffset, spanOffset, bytes } of object.segments) {
+        expect(spanOffset).to.be.at.least(end);
+        expect(fileOffset + bytes).to.be.at.most(whole.length);
+        end = spanOffset + bytes;
+      }
+      expect(end).to.be.at.most(object.spanBytes);
+    }
+  });
+});
+
+/** Inode numbers are what the kernel shows, and what dump.erofs calls NID. */
+function nidOf({ fd }: RootfsImage, name: string): number {
+  const words = [`--path=/${name}`, `/proc/${process.pid}/fd/${fd}`];
+  const output = execFileSync('dump.erofs', words, { encoding: 'utf8' });
+  return Number(/NID: (\d+)/.exec(output)?.[1]);
+}
