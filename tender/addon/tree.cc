@@ -15,7 +15,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "error.h"
@@ -23,7 +27,7 @@
 namespace runnc {
 namespace {
 
-// Each level holds a descriptor while the levels below it are read.
+// A descriptor stays open for each level while the levels below it wait.
 constexpr unsigned kMaxDepth = 512;
 
 // One entry; `name_length` bytes of name and `target_length` bytes of a link's target follow, then zeros up to a
@@ -44,20 +48,51 @@ constexpr uint32_t kOpaque = 1;
 // overlayfs: the name or the data of this entry is elsewhere (redirect, metacopy, nested whiteouts).
 constexpr uint32_t kIndirect = 2;
 
+// A folder and what is in it: records in the order of names, interrupted by the folders below.
+struct Folder {
+  std::shared_ptr<Descriptor> parent;  // null: the root of the scan
+  std::string name;
+  std::string path;  // for errors
+  unsigned depth = 0;
+  struct Part {
+    std::vector<uint8_t> records;
+    std::unique_ptr<Folder> then;  // null in the last part
+  };
+  std::vector<Part> parts;
+};
+
+// Looking at a large tree is all system calls, so threads share it: each takes a folder that nobody has looked at yet.
+// The last one that was found is the first one taken, which bounds the descriptors that are open by the depth.
 struct Scan {
-  std::vector<uint8_t> out;
-  bool overlay;
-  // Of the entry that failed: errno would not outlive the descriptors that are closed on the way out.
+  int root = -1;
+  bool overlay = false;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<Folder *> waiting;
+  unsigned busy = 0;  // threads that may still find folders
+  bool failed = false;
   std::string path;
   const char *syscall = nullptr;
   int error = 0;
 };
 
+// More would only wait for each other, and a scan is not the only thing that goes on.
+constexpr unsigned kMaxThreads = 4;
+// A tree with fewer folders than this waiting is done before another thread has begun.
+constexpr size_t kWorthAThread = 32;
+
 int64_t Nanoseconds(const struct timespec &time) { return time.tv_sec * INT64_C(1000000000) + time.tv_nsec; }
 
-bool Fail(Scan *scan, const char *syscall) {
+// The first error is the one that is reported; it ends the scan.
+bool Fail(Scan *scan, const std::string &path, const char *syscall) {
+  int error = errno;
+  std::lock_guard<std::mutex> lock(scan->mutex);
+  if (scan->failed) return false;
+  scan->failed = true;
+  scan->path = path;
   scan->syscall = syscall;
-  scan->error = errno;
+  scan->error = error;
   return false;
 }
 
@@ -81,7 +116,7 @@ uint32_t OverlayFlags(const char *path, bool folder) {
   return flags;
 }
 
-void Append(Scan *scan, const struct stat &stat, unsigned depth, uint32_t flags, const std::string &name,
+void Append(std::vector<uint8_t> *records, const struct stat &stat, unsigned depth, uint32_t flags, const std::string &name,
             const std::string &target) {
   Record record = {};
   record.dev = stat.st_dev;
@@ -100,7 +135,7 @@ void Append(Scan *scan, const struct stat &stat, unsigned depth, uint32_t flags,
   record.flags = flags;
   record.name_length = static_cast<uint16_t>(name.size());
   record.target_length = static_cast<uint16_t>(target.size());
-  std::vector<uint8_t> &out = scan->out;
+  std::vector<uint8_t> &out = *records;
   const uint8_t *bytes = reinterpret_cast<const uint8_t *>(&record);
   out.insert(out.end(), bytes, bytes + sizeof record);
   out.insert(out.end(), name.begin(), name.end());
@@ -109,87 +144,131 @@ void Append(Scan *scan, const struct stat &stat, unsigned depth, uint32_t flags,
 }
 
 // Names in the order of their bytes, so that equal trees give equal records whatever order a file system lists in.
-bool ListNames(Scan *scan, int fd, std::vector<std::string> *names) {
-  // fdopendir takes the descriptor over; the walk still needs its own.
-  int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (own < 0) return Fail(scan, "fcntl");
-  DIR *stream = fdopendir(own);
-  if (stream == nullptr) {
-    close(own);
-    return Fail(scan, "fdopendir");
-  }
+bool ListNames(Scan *scan, const Folder &folder, int fd, std::vector<std::string> *names) {
+  alignas(struct dirent64) char buffer[32 * 1024];
   for (;;) {
-    errno = 0;
-    const struct dirent *entry = readdir(stream);
-    if (entry == nullptr) break;
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) names->emplace_back(entry->d_name);
+    ssize_t length = getdents64(fd, buffer, sizeof buffer);
+    if (length < 0) return Fail(scan, folder.path, "getdents64");
+    if (length == 0) break;
+    for (ssize_t at = 0; at < length;) {
+      const struct dirent64 *entry = reinterpret_cast<const struct dirent64 *>(buffer + at);
+      if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) names->emplace_back(entry->d_name);
+      at += entry->d_reclen;
+    }
   }
-  int error = errno;
-  closedir(stream);
-  errno = error;
-  if (error != 0) return Fail(scan, "getdents64");
   std::sort(names->begin(), names->end());
   return true;
 }
 
-bool ReadTarget(Scan *scan, int folder, const std::string &name, std::string *target) {
+bool ReadTarget(int folder, const std::string &name, std::string *target) {
   char buffer[PATH_MAX];
   ssize_t length = readlinkat(folder, name.c_str(), buffer, sizeof buffer);
-  if (length < 0) return Fail(scan, "readlinkat");
+  if (length < 0) return false;
   target->assign(buffer, static_cast<size_t>(length));
   return true;
 }
 
 std::string FdPath(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
-// Appends the folder that is open as `fd`, then everything in it, depth first.
-bool Walk(Scan *scan, int fd, const std::string &name, unsigned depth) {
-  struct stat stat;
-  if (fstat(fd, &stat) != 0) return Fail(scan, "fstat");
-  Append(scan, stat, depth, scan->overlay ? OverlayFlags((FdPath(fd) + "/.").c_str(), true) : 0, name, "");
-  if (depth >= kMaxDepth) {
+// Fills the folder's parts; the folders in it are added to those that wait.
+bool Look(Scan *scan, Folder *folder) {
+  int base = folder->parent == nullptr ? scan->root : folder->parent->get();
+  const char *name = folder->parent == nullptr ? "." : folder->name.c_str();
+  auto opened = std::make_shared<Descriptor>(openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  folder->parent.reset();
+  int fd = opened->get();
+  if (fd < 0) return Fail(scan, folder->path, "openat");
+  if (folder->depth >= kMaxDepth) {
     errno = ELOOP;
-    return Fail(scan, "openat");
+    return Fail(scan, folder->path, "openat");
   }
-  std::vector<std::string> names;
-  if (!ListNames(scan, fd, &names)) return false;
+  struct stat stat;
+  if (fstat(fd, &stat) != 0) return Fail(scan, folder->path, "fstat");
+  folder->parts.emplace_back();
+  uint32_t own_flags = scan->overlay ? OverlayFlags((FdPath(fd) + "/.").c_str(), true) : 0;
+  Append(&folder->parts.back().records, stat, folder->depth, own_flags, folder->name, "");
 
+  std::vector<std::string> names;
+  if (!ListNames(scan, *folder, fd, &names)) return false;
+  std::vector<Folder *> below;
   for (const std::string &child : names) {
-    size_t parent_length = scan->path.size();
-    scan->path += "/" + child;
-    if (fstatat(fd, child.c_str(), &stat, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) return Fail(scan, "fstatat");
-    if (S_ISDIR(stat.st_mode)) {
-      Descriptor folder(openat(fd, child.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (folder.get() < 0) return Fail(scan, "openat");
-      if (!Walk(scan, folder.get(), child, depth + 1)) return false;
-    } else {
-      std::string target;
-      if (S_ISLNK(stat.st_mode) && !ReadTarget(scan, fd, child, &target)) return false;
-      uint32_t flags = scan->overlay ? OverlayFlags((FdPath(fd) + "/" + child).c_str(), false) : 0;
-      Append(scan, stat, depth + 1, flags, child, target);
+    if (fstatat(fd, child.c_str(), &stat, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) {
+      return Fail(scan, folder->path + "/" + child, "fstatat");
     }
-    scan->path.resize(parent_length);
+    if (S_ISDIR(stat.st_mode)) {
+      auto next = std::make_unique<Folder>();
+      next->parent = opened;
+      next->name = child;
+      next->path = folder->path + "/" + child;
+      next->depth = folder->depth + 1;
+      below.push_back(next.get());
+      folder->parts.back().then = std::move(next);
+      folder->parts.emplace_back();
+      continue;
+    }
+    std::string target;
+    if (S_ISLNK(stat.st_mode) && !ReadTarget(fd, child, &target)) {
+      return Fail(scan, folder->path + "/" + child, "readlinkat");
+    }
+    uint32_t flags = scan->overlay ? OverlayFlags((FdPath(fd) + "/" + child).c_str(), false) : 0;
+    Append(&folder->parts.back().records, stat, folder->depth + 1, flags, child, target);
   }
+  if (below.empty()) return true;
+  std::lock_guard<std::mutex> lock(scan->mutex);
+  scan->waiting.insert(scan->waiting.end(), below.rbegin(), below.rend());
+  scan->changed.notify_all();
   return true;
+}
+
+// Looks at folders until none is left. `stop_at` folders waiting: enough for others, who are to be called first.
+void Work(Scan *scan, size_t stop_at) {
+  std::unique_lock<std::mutex> lock(scan->mutex);
+  for (;;) {
+    scan->changed.wait(lock, [scan] { return !scan->waiting.empty() || scan->busy == 0 || scan->failed; });
+    if (scan->failed || scan->waiting.empty() || scan->waiting.size() >= stop_at) return;
+    Folder *folder = scan->waiting.back();
+    scan->waiting.pop_back();
+    scan->busy++;
+    lock.unlock();
+    Look(scan, folder);
+    lock.lock();
+    if (--scan->busy == 0 || scan->failed) scan->changed.notify_all();
+  }
+}
+
+void Collect(const Folder &folder, std::vector<uint8_t> *out) {
+  for (const Folder::Part &part : folder.parts) {
+    out->insert(out->end(), part.records.begin(), part.records.end());
+    if (part.then != nullptr) Collect(*part.then, out);
+  }
 }
 
 Napi::Value ScanTree(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
-  int root = ToInt(info[0]);
   Scan scan;
+  scan.root = ToInt(info[0]);
   scan.overlay = info[1].As<Napi::Boolean>().Value();
   if (env.IsExceptionPending()) return env.Undefined();
 
-  // Opened anew: the caller's descriptor may be O_PATH, and its file position is not ours.
-  Descriptor folder(openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  bool ok = folder.get() >= 0 ? Walk(&scan, folder.get(), "", 0) : Fail(&scan, "openat");
-  if (!ok) {
+  Folder folder;
+  scan.waiting.push_back(&folder);
+  Work(&scan, kWorthAThread);
+  if (!scan.failed && !scan.waiting.empty()) {
+    std::vector<std::thread> others;
+    unsigned threads = std::min(kMaxThreads, std::thread::hardware_concurrency());
+    for (unsigned i = 1; i < threads; i++) others.emplace_back(Work, &scan, SIZE_MAX);
+    Work(&scan, SIZE_MAX);
+    for (std::thread &other : others) other.join();
+  }
+  if (scan.failed) {
     Napi::Error error = SystemError(env, scan.error, scan.syscall);
     error.Set("path", Napi::Buffer<char>::Copy(env, scan.path.data(), scan.path.size()));
     error.ThrowAsJavaScriptException();
     return env.Undefined();
   }
-  return Napi::Buffer<uint8_t>::Copy(env, scan.out.data(), scan.out.size());
+  std::vector<uint8_t> out;
+  Collect(folder, &out);
+  return Napi::Buffer<uint8_t>::Copy(env, out.data(), out.size());
 }
 
 // [start, end) of the next bytes of a sparse file that are not a hole; undefined behind the last.
