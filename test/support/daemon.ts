@@ -23,7 +23,10 @@ const START_TIMEOUT_MS = 60_000;
 
 export async function startDaemon({ program, args, log, socket }: DaemonOptions): Promise<Daemon> {
   const logFd = openSync(log, 'a');
-  const child = spawn(program, args, { stdio: ['ignore', logFd, logFd] });
+  // Should the tests be killed, the daemon is to end too.
+  const child = spawn('setpriv', ['--pdeathsig', 'TERM', program, ...args], {
+    stdio: ['ignore', logFd, logFd],
+  });
   closeSync(logFd);
   const exited = once(child, 'exit');
   const { pid } = child;

@@ -294,6 +294,28 @@ describe("the host's cgroups", () => {
     });
   }
 
+  describe('that are missing', () => {
+    const none = { version: 1, paths: {}, rootless: false } as const;
+
+    it('are done without, unless a limit needs them', async () => {
+      const cgroup = await openCgroup(none);
+      cgroup.refuseUsed();
+      expect(cgroup.make({ devices: [{ allow: false }], memory: { limit: 0 } })).to.deep.equal({
+        taskFds: [],
+      });
+      await cgroup.enter(waiter().pid, {});
+      expect(cgroup.pids()).to.deep.equal([]);
+      expect(cgroup.freezerState()).to.equal('thawed');
+      expect((await cgroup.stats()).memory.usage.limit).to.equal(0);
+      await cgroup.killAll();
+      await cgroup.delete();
+      expect(() => cgroup.make({ memory: { limit: MIB } })).to.throw(
+        'linux.resources.memory.limit: cannot be set, the container has no cgroup of the memory controller',
+      );
+      expect(await cgroup.freeze().catch(String)).to.contain('no cgroup of the freezer controller');
+    });
+  });
+
   describe('of version 2, without controllers on a hybrid host', () => {
     it('freeze, kill and go away', async function () {
       const mount = host.mounts.find(({ controllers }) => controllers.includes('unified'));

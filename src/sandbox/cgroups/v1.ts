@@ -132,6 +132,8 @@ export class CgroupV1 implements CgroupManager {
   }
 
   async killAll(): Promise<void> {
+    // Whoever is not here cannot come by a fork.
+    if (this.pids().length === 0) return;
     // Standing still, none of them can fork away from the list, and no pid on it can be given to another.
     const frozen = await this.freeze().then(
       () => true,
