@@ -4,27 +4,31 @@ import type { BuildProgress } from '../src/rootfs/rootfs-image.ts';
 /** Nobody wants to see a bar flash by. */
 const DELAY_MS = 500;
 
-export interface ProgressBar {
-  readonly onProgress: (progress: BuildProgress) => void;
-  /** Removes the bar. */
-  readonly stop: () => void;
+interface Bar {
+  setTotal(value: number): void;
+  update(value: number): void;
+  stop(): void;
 }
 
-/** undefined where nobody is looking. */
-export function progressBar(title: string): ProgressBar | undefined {
+/** undefined where nobody is looking. The bar goes away when the work is done, or the process ends. */
+export function progressBar(title: string): ((progress: BuildProgress) => void) | undefined {
   if (!process.stderr.isTTY) return undefined;
   const started = performance.now();
-  let bar: { update(value: number): void; setTotal(value: number): void; stop(): void } | undefined;
-  let loading = false;
-  let stopped = false;
+  let bar: Bar | undefined;
+  let state: 'waiting' | 'loading' | 'shown' | 'done' = 'waiting';
 
+  const stop = (): void => {
+    state = 'done';
+    bar?.stop();
+    bar = undefined;
+  };
   const show = async (): Promise<void> => {
-    loading = true;
+    state = 'loading';
     // Only here: a start that builds nothing must not load it.
     const { SingleBar } = (await import('cli-progress')).default;
-    if (stopped) return;
+    if (state !== 'loading') return;
     const created = new SingleBar({
-      format: `${title} {bar} {percentage}% | {value}/{total} MiB | {eta_formatted} left`,
+      format: `${title} {bar} {percentage}% | {value}/{total} MiB`,
       barCompleteChar: '█',
       barIncompleteChar: '░',
       barsize: 30,
@@ -33,22 +37,16 @@ export function progressBar(title: string): ProgressBar | undefined {
       stream: process.stderr,
     });
     created.start(0, 0);
+    process.once('exit', stop);
+    state = 'shown';
     bar = created;
   };
 
-  return {
-    onProgress: ({ doneBytes, totalBytes }) => {
-      if (bar === undefined) {
-        if (!loading && performance.now() - started > DELAY_MS) void show();
-        return;
-      }
-      bar.setTotal(mebibytes(totalBytes));
-      bar.update(mebibytes(doneBytes));
-    },
-    stop: () => {
-      stopped = true;
-      bar?.stop();
-    },
+  return ({ doneBytes, totalBytes }) => {
+    if (doneBytes >= totalBytes) stop();
+    else if (state === 'waiting' && performance.now() - started > DELAY_MS) void show();
+    bar?.setTotal(mebibytes(totalBytes));
+    bar?.update(mebibytes(doneBytes));
   };
 }
 

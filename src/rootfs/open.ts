@@ -35,6 +35,9 @@ const IMAGE_VERSION = 1;
  */
 export async function openRootfsImage(options: OpenRootfsOptions): Promise<RootfsImage> {
   const opened: number[] = [];
+  if (options.format === 'iso9660' && (options.uidMappings ?? options.gidMappings) !== undefined) {
+    options.onWarning?.("the owners in an ISO rootfs are the host's: id mappings are left out");
+  }
   try {
     const source = openSource(options.rootfs, opened);
     const carried = openCarried(source.rootfs.fd, options);
