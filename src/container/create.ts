@@ -1,7 +1,6 @@
 /** Makes a container from a bundle, up to the point where its program could be started. */
-import { closeSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { userInfo } from 'node:os';
 import { readAsset } from '../assets.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
@@ -206,7 +205,7 @@ function newRecord({ spec, path, rootfs }: Bundle, id: string, cgroup: CgroupMan
     bundle: path,
     rootfs,
     created: new Date().toISOString(),
-    owner: process.geteuid?.() === 0 ? 'root' : userInfo().username,
+    owner: userName(process.geteuid?.() ?? 0),
     ...(spec.annotations === undefined ? {} : { annotations: spec.annotations }),
     complete: false,
     pid: 0,
@@ -231,6 +230,18 @@ function hookStates(
   const state = (status: 'creating' | 'created'): string =>
     JSON.stringify({ ...ociState(record, status), pid: containerPid });
   return { createContainer: state('creating'), startContainer: state('created') };
+}
+
+/** By /etc/passwd (node:os asks the environment under Bun); the number for a user that is not in it. */
+function userName(uid: number): string {
+  if (uid === 0) return 'root';
+  try {
+    const entries = readFileSync('/etc/passwd', 'utf8').split('\n');
+    const entry = entries.map((line) => line.split(':')).find((fields) => fields[2] === String(uid));
+    return entry?.[0] ?? String(uid);
+  } catch {
+    return String(uid);
+  }
 }
 
 /** Callers read the file as soon as it is there: it appears with its content. */

@@ -1,121 +1,80 @@
-/** What an ordinary user can do: no root, no cgroups, only the user's own ids. */
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
-import { until } from '../support/bundle.ts';
-import { run, type CommandResult } from '../support/command.ts';
-import { procStatus } from '../support/host-state.ts';
-import { needs, runtime, unikernel } from '../support/paths.ts';
+import { chownSync, mkdirSync } from 'node:fs';
+import { templateSpec } from '../../src/oci/spec-template.ts';
+import { run } from '../support/command.ts';
+import { runtime } from '../support/paths.ts';
+import { type CallOptions, Playground, until } from '../support/bundle.ts';
 
-/** nobody */
+/** Any ordinary user; without subordinate ids, only its own uid is there to map. */
 const USER = { uid: 65534, gid: 65534 };
 
 describe('an ordinary user', () => {
-  let folder: string;
-  let bundle: string;
+  let host: Playground;
+  let asUser: CallOptions;
 
-  before(() => {
-    needs(runtime);
+  beforeEach(() => {
+    host = new Playground();
+    chownSync(host.folder, USER.uid, USER.gid);
+    mkdirSync(host.root);
+    chownSync(host.root, USER.uid, USER.gid);
+    asUser = { ...USER, env: { PATH: '/usr/bin:/bin', XDG_RUNTIME_DIR: host.folder } };
+  });
+  afterEach(async () => {
+    await host.close();
   });
 
-  beforeEach(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'runnc-rootless-'));
-    bundle = join(folder, 'bundle');
-    mkdirSync(join(bundle, 'rootfs'), { recursive: true });
-    for (const name of ['hello', 'exit', 'time']) {
-      copyFileSync(unikernel(name), join(bundle, 'rootfs', `${name}.spt`));
-      chmodSync(join(bundle, 'rootfs', `${name}.spt`), 0o755);
-    }
-    mkdirSync(join(folder, 'runtime'), { mode: 0o700 });
-    for (const path of [folder, bundle, join(folder, 'runtime')]) chownSync(path, USER.uid, USER.gid);
-    expect(await runnc('spec', '--rootless', '--bundle', bundle)).to.include({ status: 0, stderr: '' });
-  });
-
-  afterEach(() => rmSync(folder, { recursive: true }));
-
-  /** A call as a caller that gives nothing but XDG_RUNTIME_DIR. */
-  function runnc(...args: readonly string[]): Promise<CommandResult> {
-    return run(runtime, args, { ...USER, cwd: bundle, env: { XDG_RUNTIME_DIR: join(folder, 'runtime') } });
-  }
-
-  /** Sets the program, and whatever else. */
-  function configure(args: readonly string[], linux: object = {}): void {
-    const path = join(bundle, 'config.json');
-    const spec = JSON.parse(readFileSync(path, 'utf8'));
-    spec.process = { ...spec.process, terminal: false, args };
-    spec.linux = { ...spec.linux, ...linux };
-    writeFileSync(path, JSON.stringify(spec));
-  }
-
-  it('runs a container', async () => {
-    configure(['/hello.spt']);
-    expect(await runnc('run', 'one')).to.deep.equal({
-      status: 0,
-      stdout: 'Hello from a unikernel\n',
-      stderr: '',
+  const bundle = (guest: string, args: readonly string[] = []): string =>
+    host.bundle(guest, args, (spec) => {
+      Object.assign(spec, structuredClone(templateSpec({ rootless: USER })));
+      spec.process = { ...spec.process, terminal: false, args: [`/${guest}.spt`, ...args] };
     });
-    expect(readdirSync(join(folder, 'runtime', 'runnc'))).to.deep.equal([]);
+
+  it('runs a container in a user namespace, and nothing is left', async () => {
+    const result = await host.runnc(['run', '-b', bundle('hello'), 'mine'], asUser);
+    expect(result).to.deep.equal({ status: 0, stdout: 'Hello from a unikernel\n', stderr: '' });
+    expect(host.leftovers()).to.deep.equal([]);
   });
 
-  it('gets the exit status', async () => {
-    configure(['/exit.spt', 'exit', '42']);
-    expect((await runnc('run', 'one')).status).to.equal(42);
+  it('has the whole life of a container', async () => {
+    const path = bundle('time', ['forever']);
+    for (const args of [
+      ['create', '-b', path, 'mine'],
+      ['start', 'mine'],
+    ]) {
+      expect(await host.runnc(args, asUser)).to.include({ status: 0, stderr: '' });
+    }
+    const state = async (): Promise<{ status: string; pid: number; owner: string }> =>
+      JSON.parse((await host.runnc(['state', 'mine'], asUser)).stdout) as {
+        status: string;
+        pid: number;
+        owner: string;
+      };
+    const { status, pid, owner } = await state();
+    expect({ status, owner }).to.deep.equal({ status: 'running', owner: 'nobody' });
+    expect((await host.runnc(['ps', '-f', 'json', 'mine'], asUser)).stdout).to.equal(`[${String(pid)}]\n`);
+    expect((await host.runnc(['kill', 'mine'], asUser)).status).to.equal(0);
+    await until(async () => (await state()).status === 'stopped', 'it is stopped');
+    expect((await host.runnc(['delete', 'mine'], asUser)).stderr).to.equal('');
+    expect(host.leftovers()).to.deep.equal([]);
   });
 
-  it('creates, starts, lists, kills and deletes one, which has no more rights than the user', async () => {
-    configure(['/time.spt', 'forever']);
-    // Its output is the caller's: a file, or the call would not end before the container.
-    const out = join(folder, 'out');
-    const create = `exec '${runtime}' create one >'${out}' 2>&1`;
-    const env = { XDG_RUNTIME_DIR: join(folder, 'runtime') };
-    const { status } = await run('/bin/sh', ['-c', create], { ...USER, cwd: bundle, env });
-    expect(readFileSync(out, 'utf8')).to.equal('');
-    expect(status).to.equal(0);
-    expect(await runnc('start', 'one')).to.deep.equal({ status: 0, stdout: '', stderr: '' });
-    expect((await runnc('list', '--quiet')).stdout).to.equal('one\n');
-
-    const state = (): Promise<{ status: string; pid: number }> =>
-      runnc('state', 'one').then(({ stdout }) => JSON.parse(stdout));
-    const { pid } = await state();
-    await until(async () => procStatus(pid, 'Seccomp') === '2', 'the filter is installed');
-    expect(new Set(procStatus(pid, 'Uid').split('\t'))).to.deep.equal(new Set([String(USER.uid)]));
-    expect(BigInt(`0x${procStatus(pid, 'CapEff')}`)).to.equal(0n);
-
-    expect((await runnc('kill', 'one', 'KILL')).status).to.equal(0);
-    await until(async () => (await state()).status === 'stopped', 'it has stopped');
-    expect(await runnc('delete', 'one')).to.deep.equal({ status: 0, stdout: '', stderr: '' });
-    expect(readdirSync(join(folder, 'runtime', 'runnc'))).to.deep.equal([]);
+  it('keeps its containers in XDG_RUNTIME_DIR by default', async () => {
+    const own = { ...asUser, env: { XDG_RUNTIME_DIR: host.folder } };
+    const result = await run(runtime, ['list'], own);
+    expect(result).to.include({ status: 0, stderr: '' });
+    expect(await run(runtime, ['list'], { ...USER, env: {} })).to.include({
+      status: 1,
+      stderr: 'XDG_RUNTIME_DIR is not set: set it or give --root\n',
+    });
   });
 
-  it('is told why a limit cannot be had, and nothing is left', async () => {
-    configure(['/hello.spt'], { resources: { memory: { limit: 64 * 1024 * 1024 } } });
-    const { status, stdout, stderr } = await runnc('run', 'one');
-    expect(stderr).to.match(
-      /^linux\.resources: limits need a cgroup that is delegated to the user.*EACCES\n$/,
+  it('is told what to write into config.json for it', async () => {
+    const path = host.bundle('hello');
+    const { status, stderr } = await host.runnc(['run', '-b', path, 'mine'], asUser);
+    expect(status).to.equal(1);
+    expect(stderr).to.equal(
+      'config.json: linux.namespaces: a user other than root needs a user namespace ("runnc spec --rootless" writes one)\n',
     );
-    expect(stdout).to.equal('');
-    expect(status).to.equal(1);
-    expect(readdirSync(join(folder, 'runtime', 'runnc'))).to.deep.equal([]);
-  });
-
-  it('is told which map is needed when config.json was made for root', async () => {
-    rmSync(join(bundle, 'config.json'));
-    await runnc('spec', '--bundle', bundle);
-    configure(['/hello.spt'], { resources: {} });
-    const { status, stderr } = await runnc('run', 'one');
-    expect(stderr.trim().split('\n')).to.have.length(1);
-    expect(stderr).to.match(/namespace/);
-    expect(status).to.equal(1);
+    expect(host.leftovers()).to.deep.equal([]);
   });
 });
