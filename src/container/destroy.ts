@@ -4,7 +4,6 @@
  * claimed uid, its folder. Mounts and interfaces live in namespaces that end with the process.
  */
 import { closeSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import { pidfdSendSignal, waitReadable } from '../native.ts';
@@ -12,7 +11,7 @@ import { openCgroup } from '../sandbox/cgroups/index.ts';
 import { openProcess } from '../sandbox/process.ts';
 import { releaseAllUids, releaseUid } from '../sandbox/sandbox-uid.ts';
 import type { ContainerRecord } from './record.ts';
-import { ociState } from './status.ts';
+import { liveProcess, ociState } from './status.ts';
 import type { LockedContainer } from './store.ts';
 
 /** A killed process can be long in leaving when it waits for a disk; then it is for the user to decide. */
@@ -60,13 +59,8 @@ async function killProcess(record: ContainerRecord, killAll: () => Promise<void>
     }
     // A frozen process dies only once it is thawed, which killAll does.
     await killAll();
-    const timeout = new AbortController();
-    const exited = await Promise.race([
-      waitReadable(pidfd).then(() => true),
-      delay(EXIT_TIMEOUT_MS, false, { signal: timeout.signal }).catch(() => false),
-    ]);
-    timeout.abort();
-    if (!exited) {
+    if (liveProcess(record) === undefined) return;
+    if (!(await endsInTime(pidfd))) {
       throw new RunncError(
         'HOST',
         `process ${String(record.pid)} does not end after SIGKILL: try again later`,
@@ -74,6 +68,18 @@ async function killProcess(record: ContainerRecord, killAll: () => Promise<void>
     }
   } finally {
     closeSync(pidfd);
+  }
+}
+
+async function endsInTime(pidfd: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), EXIT_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([waitReadable(pidfd).then(() => true), timeout]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
