@@ -80,7 +80,13 @@ function applyMemory(dir: string | undefined, memory: MemoryResources): void {
   if (memory.checkBeforeUpdate && limit > 0) refuseBelowUsage(dir, 'memory.usage_in_bytes', limit);
   const writeMemory = (): void => {
     if (limit === 0) return;
-    writeLimit(dir, 'memory.limit_in_bytes', v1Limit(limit), 'memory.limit');
+    try {
+      writeLimit(dir, 'memory.limit_in_bytes', v1Limit(limit), 'memory.limit');
+    } catch (error) {
+      // EBUSY does not say so, but there is more in use than the kernel could reclaim.
+      refuseBelowUsage(dir, 'memory.usage_in_bytes', limit);
+      throw error;
+    }
   };
   const writeSwap = (): void => {
     if (swap === 0) return;
