@@ -1,6 +1,7 @@
 /** What the verbs that work on one container share. */
 import { Container, type StoreOptions } from '../src/container/container.ts';
 import type { CreateOptions } from '../src/container/create.ts';
+import { progressBar } from './progress.ts';
 import type { Call, Globals } from './verb.ts';
 
 export function storeOptions({ root }: Globals): StoreOptions {
@@ -16,6 +17,7 @@ export function loadContainer({ globals, operands }: Call): Container {
 export function createOptions({ globals, options, operands, log }: Call): CreateOptions {
   const pidFile = options.text('pid-file');
   const consoleSocket = options.text('console-socket');
+  const onProgress = progressBar('building the image of the rootfs');
   if ((options.integer('preserve-fds', 0) ?? 0) > 0) {
     log.warn('--preserve-fds: the descriptors are left out: a guest has no use for descriptors of the host');
   }
@@ -29,6 +31,7 @@ export function createOptions({ globals, options, operands, log }: Call): Create
     ...(consoleSocket === undefined || consoleSocket === '' ? {} : { consoleSocket }),
     noPivot: options.flag('no-pivot'),
     noNewKeyring: options.flag('no-new-keyring'),
+    ...(onProgress === undefined ? {} : { onProgress }),
     onWarning: (message) => {
       log.warn(message);
     },

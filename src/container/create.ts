@@ -8,6 +8,7 @@ import { readHostConfig } from '../host-config.ts';
 import { connectUnix, listenUnix, sealedMemfd } from '../native.ts';
 import { type Bundle, readBundle } from '../oci/bundle.ts';
 import { OCI_VERSION, type State } from '../oci/state.ts';
+import type { BuildProgress } from '../rootfs/rootfs-image.ts';
 import { type CgroupManager, newCgroup } from '../sandbox/cgroups/index.ts';
 import { type InitProcess, launch } from '../sandbox/launch.ts';
 import { planLaunch } from '../sandbox/plan.ts';
@@ -43,6 +44,8 @@ export interface CreateOptions {
   readonly stdio?: readonly [number, number, number];
   /** Print the system calls of a Linux program on standard error, as the annotation io.runnc.strace does. */
   readonly strace?: boolean;
+  /** Called a few times a second while the image of the rootfs is built. */
+  readonly onProgress?: (progress: BuildProgress) => void;
   /** Told of what was left out or went wrong without stopping anything, one line each. */
   readonly onWarning?: (message: string) => void;
 }

@@ -5,7 +5,8 @@ import type { Guest } from '../guest/guest.ts';
 import { resolveGuest } from '../guest/resolve.ts';
 import { sealedMemfd } from '../native.ts';
 import type { Bundle } from '../oci/bundle.ts';
-import type { OpenRootfsOptions, RootfsFormat, RootfsImage } from '../rootfs/rootfs-image.ts';
+import type { MountedFolder } from '../rootfs/mounts.ts';
+import type { LayerEntry, OpenRootfsOptions, RootfsFormat, RootfsImage } from '../rootfs/rootfs-image.ts';
 import { guestMemoryMib, linuxAddressSpaceMib, linuxMemoryBytes } from '../sandbox/guest-memory.ts';
 import type { TenderInput } from '../sandbox/tender-command.ts';
 import type { CreateOptions } from './create.ts';
@@ -101,13 +102,7 @@ async function prepareLinux(
     bundle: bundle.path,
     ...idMappings(bundle),
   });
-  const [folder] = folders;
-  if (folder !== undefined) {
-    throw new RunncError(
-      'UNSUPPORTED',
-      `config.json: mounts: a Linux guest cannot have the folder ${folder.source} on ${folder.target} yet: mount its files one by one`,
-    );
-  }
+  const folderEntries = await readFolders(folders, rootfsFd, bundle);
   const image = await openImage('erofs', bundle, options, keep);
   const guest = linuxGuest({
     spec,
@@ -115,7 +110,7 @@ async function prepareLinux(
     path: program,
     facts,
     files,
-    delta: image.delta,
+    delta: [...image.delta, ...folderEntries],
     memoryBytes: linuxMemoryBytes(spec),
     strace: options.strace ?? false,
   });
@@ -132,10 +127,25 @@ async function prepareLinux(
   };
 }
 
+/** Read-only folders of the host, as of now. */
+async function readFolders(
+  folders: readonly MountedFolder[],
+  rootfsFd: number,
+  bundle: Bundle,
+): Promise<LayerEntry[]> {
+  if (folders.length === 0) return [];
+  const [{ readMountedFolder }, { idTranslation }] = await Promise.all([
+    import('../rootfs/folder.ts'),
+    import('../rootfs/id-map.ts'),
+  ]);
+  const ids = idTranslation(idMappings(bundle));
+  return folders.flatMap((folder) => readMountedFolder(folder, rootfsFd, ids));
+}
+
 async function openImage(
   format: RootfsFormat,
   bundle: Bundle,
-  { onWarning }: CreateOptions,
+  { onProgress, onWarning }: CreateOptions,
   keep: Keep,
 ): Promise<RootfsImage> {
   const { openRootfsImage } = await import('../rootfs/open.ts');
@@ -145,6 +155,7 @@ async function openImage(
     format,
     ...idMappings(bundle),
     ...(annotations === undefined ? {} : { annotations }),
+    ...(onProgress === undefined ? {} : { onProgress }),
     ...(onWarning === undefined ? {} : { onWarning }),
   });
   keep(image.fd);

@@ -5,25 +5,26 @@ import { changedError, openScanned, walk, type TreeEntry } from './tree.ts';
 import { isWhiteout } from './overlay.ts';
 
 /** A delta lives in guest memory: a layer with more than this goes into an image of its own instead. */
-const MAX_ENTRIES = 10_000;
-const MAX_CONTENT_BYTES = 16 * 2 ** 20;
+export const MAX_ENTRIES = 10_000;
+export const MAX_CONTENT_BYTES = 16 * 2 ** 20;
 
 export interface DeltaOptions {
   readonly toUid: (hostId: number) => number;
   readonly toGid: (hostId: number) => number;
 }
 
-/** undefined: too large. */
-export function readDelta(layer: TreeEntry, options: DeltaOptions): LayerEntry[] | undefined {
+/** `prefix`: where in the container the layer's root is, "" or "/a/b". undefined: too large. */
+export function readDelta(layer: TreeEntry, options: DeltaOptions, prefix = ''): LayerEntry[] | undefined {
   const entries: LayerEntry[] = [];
   const linked = new Map<string, Buffer>();
   let contentBytes = 0;
   for (const entry of walk(layer)) {
     contentBytes += entry.kind === 'file' ? entry.sizeBytes : 0;
     if (entries.length >= MAX_ENTRIES || contentBytes > MAX_CONTENT_BYTES) return undefined;
-    const path = Buffer.from(entry.path || '/', 'latin1');
+    const path = Buffer.concat([Buffer.from(prefix), Buffer.from(entry.path, 'latin1')]);
+    const isRoot = path.length === 0;
     const attributes = {
-      path,
+      path: isRoot ? Buffer.from('/') : path,
       mode: entry.mode,
       uid: options.toUid(entry.uid),
       gid: options.toGid(entry.gid),

@@ -10,3 +10,17 @@ export function toContainerId(hostId: number, mappings: readonly IdMapping[] | u
   const range = mappings.find(({ hostID, size }) => hostId >= hostID && hostId < hostID + size);
   return range === undefined ? OVERFLOW_ID : hostId - range.hostID + range.containerID;
 }
+
+/** Both kinds of ids, for those who read many files. */
+export function idTranslation({
+  uidMappings,
+  gidMappings,
+}: {
+  readonly uidMappings?: readonly IdMapping[];
+  readonly gidMappings?: readonly IdMapping[];
+}): { toUid: (hostId: number) => number; toGid: (hostId: number) => number } {
+  return {
+    toUid: (hostId) => toContainerId(hostId, uidMappings),
+    toGid: (hostId) => toContainerId(hostId, gidMappings),
+  };
+}

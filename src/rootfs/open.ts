@@ -5,7 +5,7 @@ import { RunncError } from '../errors.ts';
 import { Cache, type Build, type OpenedEntry } from './cache.ts';
 import { openCarried } from './carried.ts';
 import { readDelta } from './delta.ts';
-import { toContainerId } from './id-map.ts';
+import { idTranslation } from './id-map.ts';
 import type { LayerEntry, OpenRootfsOptions, RootfsImage } from './rootfs-image.ts';
 import {
   checkUnchanged,
@@ -118,17 +118,6 @@ function toImage({ entry, imageFd, segmentsFd }: OpenedEntry, delta: readonly La
       ? {}
       : { segments: { fd: segmentsFd, sizeBytes: entry.segments.sizeBytes } }),
     delta,
-  };
-}
-
-/** Owners as the container sees them. */
-function idTranslation({ uidMappings, gidMappings }: OpenRootfsOptions): {
-  toUid: (hostId: number) => number;
-  toGid: (hostId: number) => number;
-} {
-  return {
-    toUid: (hostId) => toContainerId(hostId, uidMappings),
-    toGid: (hostId) => toContainerId(hostId, gidMappings),
   };
 }
 
