@@ -86,7 +86,11 @@ export class Tree {
   private readonly scratch: string;
   private image: string | undefined;
 
-  constructor() {
+  private readonly nativeRoot: 'copy' | 'overlay';
+
+  /** Native runs see a copy of the tree in a tmpfs, or an overlay over it: faster for a large tree. */
+  constructor(nativeRoot: 'copy' | 'overlay' = 'copy') {
+    this.nativeRoot = nativeRoot;
     this.scratch = mkdtempSync(join(tmpdir(), 'runnc-linux-'));
     this.folder = join(this.scratch, 'tree');
     execFileSync('mkdir', ['-p', this.folder]);
@@ -106,9 +110,15 @@ export class Tree {
   native(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
     const script = `
       set -e
-      root=$1; cwd=$2; shift 2
+      root=$1; cwd=$2; how=$3; shift 3
       mount -t tmpfs -o mode=755 tmpfs /mnt
-      cp -a "$root"/. /mnt/
+      if [ $how = copy ]; then
+        cp -a "$root"/. /mnt/
+      else
+        mkdir /mnt/upper /mnt/scratch
+        layers="lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/scratch"
+        mount -t overlay -o "$layers,redirect_dir=on,index=on" overlay /mnt
+      fi
       mkdir -p /mnt/proc /mnt/dev /mnt/sys /mnt/work
       mount -t proc proc /mnt/proc
       mount -t tmpfs -o mode=755,nosuid tmpfs /mnt/dev
@@ -133,7 +143,7 @@ export class Tree {
       script,
       'sh',
     ];
-    args.push(this.folder, options.cwd ?? '/', ...argv);
+    args.push(this.folder, options.cwd ?? '/', this.nativeRoot, ...argv);
     const env = Object.fromEntries((options.env ?? DEFAULT_ENV).map((entry) => entry.split(/=(.*)/s)));
     return run('unshare', args, options, env as NodeJS.ProcessEnv);
   }
