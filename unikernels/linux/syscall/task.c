@@ -608,10 +608,3 @@ long sys_restart_syscall(void)
 
     return restart ? restart(&current->restart) : -EINTR;
 }
-
-/* Restartable sequences save atomic instructions on many processors; there is one. */
-long sys_rseq(long area, long len, long flags, long sig)
-{
-    (void)area, (void)len, (void)flags, (void)sig;
-    return -ENOSYS;
-}

@@ -9,13 +9,18 @@
 #include "lib/error.h"
 #include "mm/kmalloc.h"
 #include "task/task.h"
+#include "time/clock.h"
 #include "time/itimer_impl.h"
 
 static void real_fired(struct timer *timer)
 {
     struct itimers *it = container_of(timer, struct itimers, real);
 
-    if (it->real_interval_ns) timer_arm(timer, timer->deadline_ns + it->real_interval_ns);
+    if (it->real_interval_ns) {
+        /* Beats that were missed are not made up for: SIGALRM does not queue. */
+        int64_t missed = (clock_monotonic() - timer->deadline_ns) / it->real_interval_ns;
+        timer_arm(timer, timer->deadline_ns + (missed + 1) * it->real_interval_ns);
+    }
     signal_send_process(it->process, SIGALRM);
 }
 
