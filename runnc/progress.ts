@@ -22,7 +22,7 @@ export function progressBar(title: string): ((progress: BuildProgress) => void) 
     bar?.stop();
     bar = undefined;
   };
-  const show = async (): Promise<void> => {
+  const show = async ({ doneBytes, totalBytes }: BuildProgress): Promise<void> => {
     state = 'loading';
     // Only here: a start that builds nothing must not load it.
     const { SingleBar } = (await import('cli-progress')).default;
@@ -36,15 +36,16 @@ export function progressBar(title: string): ((progress: BuildProgress) => void) 
       hideCursor: true,
       stream: process.stderr,
     });
-    created.start(0, 0);
+    created.start(mebibytes(totalBytes), mebibytes(doneBytes));
     process.once('exit', stop);
     state = 'shown';
     bar = created;
   };
 
-  return ({ doneBytes, totalBytes }) => {
+  return (progress) => {
+    const { doneBytes, totalBytes } = progress;
     if (doneBytes >= totalBytes) stop();
-    else if (state === 'waiting' && performance.now() - started > DELAY_MS) void show();
+    else if (state === 'waiting' && performance.now() - started > DELAY_MS) void show(progress);
     bar?.setTotal(mebibytes(totalBytes));
     bar?.update(mebibytes(doneBytes));
   };
