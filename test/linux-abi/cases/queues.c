@@ -113,7 +113,6 @@ static void interrupt_futexes(void)
     T(syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, 0, &far, NULL, 1));
     ticking(SA_RESTART);
     T(syscall(SYS_futex, &word, FUTEX_WAIT, 0, &short_time, NULL, 0));
-    say("ticks %d", count >= 3);
     quiet();
     sem_t sem;
     sem_init(&sem, 0, 0);
