@@ -255,9 +255,11 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
   },
   spec: {
     summary: 'Write a config.json to start from',
-    operands: '',
+    details: 'With a program, one that runs it without a terminal.',
+    operands: '[program [argument...]]',
     minOperands: 0,
-    maxOperands: 0,
+    maxOperands: Infinity,
+    foreignFlags: true,
     options: {
       bundle,
       rootless: { type: 'boolean', help: 'for a user other than root' },

@@ -63,6 +63,13 @@ describe('the command line parser', () => {
     expect(splitLine(['--name', 'exec'], declared)).not.to.have.property('verb');
   });
 
+  it('takes one dash for two, and values behind an equals sign', () => {
+    const { options } = parseLine(['-name=a=b', '-all'], declared);
+    expect(options.text('name')).to.equal('a=b');
+    expect(options.flag('all')).to.equal(true);
+    expect(parseLine(['--name', 'x', '--', '--all'], declared).operands).to.deep.equal(['--all']);
+  });
+
   it('leaves the flags of another program alone', () => {
     const { options, operands } = parseLine(['-a', 'id', 'ls', '-l', '--name'], declared, {
       foreignFlags: true,

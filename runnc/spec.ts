@@ -4,10 +4,13 @@ import { errnoOf, errorMessage, RunncError } from '../src/errors.ts';
 import { templateSpec } from '../src/oci/spec-template.ts';
 import type { Call } from './verb.ts';
 
-export async function run({ options }: Call): Promise<number> {
+export async function run({ options, operands }: Call): Promise<number> {
   const file = join(options.text('bundle') ?? '.', 'config.json');
   const rootless = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-  const spec = templateSpec(options.flag('rootless') ? { rootless } : {});
+  const spec = templateSpec({
+    ...(options.flag('rootless') ? { rootless } : {}),
+    ...(operands.length > 0 ? { args: operands } : {}),
+  });
   try {
     writeFileSync(file, `${JSON.stringify(spec, null, 2)}\n`, { flag: 'wx', mode: 0o666 });
   } catch (error) {

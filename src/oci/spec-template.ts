@@ -3,17 +3,19 @@ import type { Mount, Namespace, NamespaceType, Spec } from './spec.ts';
 import { OCI_VERSION } from './state.ts';
 
 export interface TemplateOptions {
+  /** A program to run without a terminal; default: a shell with one. */
+  readonly args?: readonly string[];
   /** For a user other than root: a user namespace that holds this one uid and gid as root. */
   readonly rootless?: { readonly uid: number; readonly gid: number };
 }
 
-export function templateSpec({ rootless }: TemplateOptions = {}): Spec {
+export function templateSpec({ rootless, args }: TemplateOptions = {}): Spec {
   return {
     ociVersion: OCI_VERSION,
     process: {
-      terminal: true,
+      terminal: args === undefined,
       user: { uid: 0, gid: 0 },
-      args: ['sh'],
+      args: args ?? ['sh'],
       env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'TERM=xterm'],
       cwd: '/',
       capabilities: { bounding: [], effective: [], permitted: [] },

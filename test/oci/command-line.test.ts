@@ -1,12 +1,12 @@
 /** What callers parse: log, standard error, exit statuses, the words of errors. */
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { specSchema } from '../../src/oci/spec-schema.ts';
 import { validate } from '../../src/oci/schema.ts';
 import { commands } from '../../runnc/commands.ts';
-import { Playground } from '../support/bundle.ts';
+import { type Draft, Playground } from '../support/bundle.ts';
 import { runtime } from '../support/paths.ts';
 
 describe('the command line', () => {
@@ -192,6 +192,15 @@ describe('the command line', () => {
     writeFileSync(file, '{');
     await host.runnc(['spec', '-b', folder]);
     expect(readFileSync(file, 'utf8')).to.equal('{');
+  });
+
+  it('writes a config.json for a program and its flags', async () => {
+    const folder = mkdtempSync(join(host.folder, 'spec-'));
+    const { status } = await host.runnc(['spec', '--bundle', folder, '--', '/hello.spt', '--bundle']);
+    expect(status).to.equal(0);
+    const { process: program } = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Draft;
+    expect(program).to.include({ terminal: false });
+    expect(program.args).to.deep.equal(['/hello.spt', '--bundle']);
   });
 
   it('prints its features', async () => {
