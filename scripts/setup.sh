@@ -14,7 +14,7 @@ build_packages=(
 test_packages=(
   docker.io podman containerd runc crun            # the callers we are tested with, and the peers of the bench
   busybox-static golang-go              # guests
-  iproute2 iptables strace libarchive-tools bsdextrautils
+  iproute2 iptables procps bsdutils strace libarchive-tools
 )
 long_packages=(
   qemu-system-x86 dbus-daemon systemd # virtual machines with other kernels, one of them under systemd
