@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stddef.h>
 #include <sys/mman.h>
 
 #define PAGE 4096ul
@@ -201,7 +202,10 @@ static void shared_words(void)
     join(s, 2);
 }
 
-/* A thread made by hand: no library of threads cleans up behind it. */
+/*
+ * A thread made by hand: no library of threads cleans up behind it. The word behind *tid is not 0
+ * from before its birth until its end.
+ */
 static char stacks[2][65536] __attribute__((aligned(64)));
 static int bare_thread(int n, int (*body)(void *), void *arg, int *tid)
 {
@@ -221,7 +225,7 @@ static int bare_body(void *arg)
 
 static void child_tid_is_cleared(void)
 {
-    static volatile int tids[2];
+    static volatile int tids[2] = {-1, -1};
     int tid = bare_thread(0, bare_body, (void *)tids, (int *)tids);
 
     OK(tid);
@@ -241,7 +245,7 @@ static int body_with_other_address(void *arg)
 
 static void set_tid_address_moves_it(void)
 {
-    static volatile int tids[2];
+    static volatile int tids[2] = {-1, -1};
 
     bare_thread(1, body_with_other_address, NULL, (int *)tids);
     while (exit_word)
@@ -275,7 +279,7 @@ static int body_with_locks(void *arg)
 
 static void robust_words(void)
 {
-    static volatile int tids[2];
+    static volatile int tids[2] = {-1, -1};
     int tid = bare_thread(0, body_with_locks, NULL, (int *)tids);
 
     while (tids[1])
@@ -306,7 +310,7 @@ static int body_with_a_ring(void *arg)
 
 static void endless_robust_list(void)
 {
-    static volatile int tids[2];
+    static volatile int tids[2] = {-1, -1};
     int tid = bare_thread(1, body_with_a_ring, NULL, (int *)tids);
 
     while (tids[1])

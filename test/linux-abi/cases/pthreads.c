@@ -84,7 +84,7 @@ static void *own_errno(void *arg)
         sched_yield();
         own &= errno == ((long)arg % 2 ? EBADF : ENOENT);
     }
-    return (void *)own;
+    return (void *)(long)own;
 }
 
 static void errno_of_each(void)
@@ -209,7 +209,8 @@ static void a_signal_reaches_a_spinning_thread(void)
     stop = signalled = 0;
     spawn(t, 3, burn_until_stopped);
     T(pthread_kill(t[1], SIGUSR1));
-    say("%ld, signal %d", gather(t, 3), signalled);
+    say("%ld", gather(t, 3));
+    say("signal %d", signalled);
 }
 
 static pthread_key_t keys[2];
@@ -224,7 +225,7 @@ static void *use_keys(void *arg)
     pthread_setspecific(keys[0], (void *)1);
     pthread_setspecific(keys[1], (void *)(10 * ((long)arg + 1)));
     sched_yield();
-    return (void *)(pthread_getspecific(keys[0]) == (void *)1);
+    return (void *)(long)(pthread_getspecific(keys[0]) == (void *)1);
 }
 
 static void thread_specific_data(void)
@@ -332,7 +333,7 @@ static void *round_own_way(void *arg)
             kept &= fegetround() == mode;
     }
     (void)d;
-    return (void *)(kept && fegetround() == mode);
+    return (void *)(long)(kept && fegetround() == mode);
 }
 
 static void rounding_of_each(void)
@@ -555,11 +556,14 @@ static void kinds_of_mutexes(void)
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&m, &attr);
-    say("%d %d", pthread_mutex_lock(&m), pthread_mutex_lock(&m));
-    say("%d %d %s", pthread_mutex_unlock(&m), pthread_mutex_unlock(&m), strerror(pthread_mutex_unlock(&m)));
+    for (int i = 0; i < 2; i++)
+        say("lock: %s", strerror(pthread_mutex_lock(&m)));
+    for (int i = 0; i < 3; i++)
+        say("unlock: %s", strerror(pthread_mutex_unlock(&m)));
     pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
     pthread_mutex_init(&m, &attr);
-    say("%d %s", pthread_mutex_lock(&m), strerror(pthread_mutex_lock(&m)));
+    for (int i = 0; i < 2; i++)
+        say("lock: %s", strerror(pthread_mutex_lock(&m)));
 }
 
 static _Alignas(256) __thread char aligned_local[300];
@@ -571,7 +575,7 @@ static void *look_at_locals(void *arg)
     initialised_local = (long)arg;
     aligned_local[299] = 1;
     sched_yield();
-    return (void *)(good && initialised_local == (long)arg);
+    return (void *)(long)(good && initialised_local == (long)arg);
 }
 
 static void aligned_thread_locals(void)
