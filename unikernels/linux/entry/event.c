@@ -101,10 +101,10 @@ static void kernel_event(int sig, const struct siginfo64 *info, struct ucontext6
         if (mc->ip >= (uintptr_t)idle_begin && mc->ip < (uintptr_t)idle_end) mc->ip = (uintptr_t)idle_abort;
         return;
     }
+    if (mm_fault_in(info->fault.addr)) return;
     uintptr_t to = find_fixup(mc->ip);
     if (!to)
         panic("fault: signal %d at %p, address %p", sig, (void *)mc->ip, (void *)info->fault.addr);
-    if (mm_fault_in(info->fault.addr)) return;
     mc->ip = to;
 }
 

@@ -22,7 +22,7 @@
 #include "entry/entry.h"
 #include "entry/insn.h"
 #include "lib/string.h"
-#include "mm/kmalloc.h"
+#include "mm/lazy.h"
 #include "mm/memory.h"
 #include "mm/mm.h"
 #include "mm/page.h"
@@ -62,6 +62,7 @@ static bool poke(uaddr_t at, const void *code, size_t n, int prot)
 {
     uaddr_t start = PAGE_DOWN(at), end = PAGE_UP(at + n);
 
+    if (lazy_fill(current->process->mm, start, end)) return false;
     if (!memory_protect(start, end, PROT_READ | PROT_WRITE)) return false;
     memcpy((void *)at, code, n);
     memory_protect(start, end, prot);

@@ -1,6 +1,7 @@
 #include "loader/elf.h"
 
 #include <asm/mman.h>
+#include <linux/mman.h>
 
 #include "boot/layout.h"
 #include "lib/error.h"
@@ -94,25 +95,38 @@ static void note_place(struct elf_place *place, const struct elf_program *p, con
     place->end = MAX(place->end, start + ph->p_memsz);
 }
 
+/*
+ * Whole pages of file bytes are a private mapping of the file, filled as they are
+ * touched; the rest, which ends in zeroes, is anonymous.
+ */
 static int copy_segment(struct mm *mm, const struct elf_program *p, const Elf64_Phdr *ph, uaddr_t bias)
 {
-    uaddr_t start = PAGE_DOWN(bias + ph->p_vaddr), end = PAGE_UP(bias + ph->p_vaddr + ph->p_memsz);
+    uaddr_t first = bias + ph->p_vaddr, start = PAGE_DOWN(first), end = PAGE_UP(first + ph->p_memsz);
+    uaddr_t tail = MAX(PAGE_DOWN(first + ph->p_filesz), start);
     const struct vma *before = mm_find(mm, start);
+    long r;
 
-    /* Two segments in one page: the later one's bytes win, in memory that is there already. */
-    uaddr_t from = before ? before->end : start;
-    if (before && !(before->prot & PROT_WRITE)) {
-        long err = mm_protect(mm, start, PAGE_SIZE, before->prot | PROT_WRITE);
-        if (err) return (int)err;
+    if (before) {
+        /* Two segments in one page: the later one's bytes win, in memory that is there already. */
+        r = mm_protect(mm, start, PAGE_SIZE, before->prot | PROT_READ | PROT_WRITE);
+        if (r < 0) return (int)r;
+        tail = start;
     }
-    if (from < end) {
-        long r = mm_map_anonymous(mm, from, end - from, PROT_READ | PROT_WRITE, 0);
+    if (start < tail) {
+        r = mm_map(mm, start, tail - start, prot_of(ph), MAP_PRIVATE | MAP_FIXED, p->file, PAGE_DOWN(ph->p_offset));
         if (r < 0) return (int)r;
     }
-    ssize_t n = file_read_at(p->file, (void *)(bias + ph->p_vaddr), ph->p_filesz, ph->p_offset);
+    uaddr_t from = before ? start + PAGE_SIZE : tail;
+    if (from < end) {
+        r = mm_map_anonymous(mm, from, end - from, PROT_READ | PROT_WRITE, 0);
+        if (r < 0) return (int)r;
+    }
+    uaddr_t rest = MAX(tail, first);
+    size_t bytes = first + ph->p_filesz - rest;
+    ssize_t n = bytes ? file_read_at(p->file, (void *)rest, bytes, ph->p_offset + (rest - first)) : 0;
     if (n < 0) return (int)n;
-    if ((size_t)n != ph->p_filesz) return -ENOEXEC;
-    return (int)mm_protect(mm, start, end - start, prot_of(ph));
+    if ((size_t)n != bytes) return -ENOEXEC;
+    return tail < end ? (int)mm_protect(mm, tail, end - tail, prot_of(ph)) : 0;
 }
 
 static int map_segment_in_place(struct mm *mm, const struct elf_program *p, const Elf64_Phdr *ph, uaddr_t bias)

@@ -41,6 +41,11 @@ void memory_init(uaddr_t start, uaddr_t end)
     if (memory.companion) open_index(info);
 }
 
+bool memory_is_closed(void)
+{
+    return memory.memctl;
+}
+
 bool memory_in_companion(uaddr_t start, uaddr_t end)
 {
     return start < memory.companion_end && end > memory.companion;

@@ -20,6 +20,9 @@ void memory_release(uaddr_t start, uaddr_t end);
 /* Zeroes, for writable memory in the companion. */
 void memory_wipe(uaddr_t start, uaddr_t end);
 
+/* Memory without a mapping is inaccessible: the host grants memctl. */
+bool memory_is_closed(void);
+
 /* The segments companion's place in guest memory. */
 bool memory_in_companion(uaddr_t start, uaddr_t end); /* they overlap */
 /* True if the companion's bytes there are as in the file: nobody has written to them. */

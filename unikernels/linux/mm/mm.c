@@ -9,6 +9,7 @@
 #include "entry/entry.h"
 #include "mm/file_map.h"
 #include "mm/kmalloc.h"
+#include "mm/lazy.h"
 #include "mm/memory.h"
 #include "mm/trampoline.h"
 #include "mm/vma.h"
@@ -181,7 +182,8 @@ static bool grow_down(struct mm *mm, uaddr_t addr)
 bool mm_fault_in(uaddr_t addr)
 {
     if (!current || !current->process || !current->process->mm) return false;
-    return user_range_max(addr) && grow_down(current->process->mm, addr);
+    struct mm *mm = current->process->mm;
+    return user_range_max(addr) && (lazy_fault(mm, addr) || grow_down(mm, addr));
 }
 
 int mm_fault_code(struct mm *mm, uaddr_t addr)

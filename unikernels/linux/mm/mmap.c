@@ -10,12 +10,16 @@
 #include "lib/error.h"
 #include "lib/string.h"
 #include "mm/file_map.h"
+#include "mm/lazy.h"
 #include "mm/memory.h"
 #include "mm/mm.h"
 #include "mm/page.h"
 #include "mm/vma.h"
 #include "loader/elf_in_place.h"
 #include "task/task.h"
+
+/* Smaller mappings are filled at once: a fault costs more than copying this much. */
+#define LAZY_MIN (128ul << 10)
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
@@ -44,13 +48,19 @@ static bool over_limits(struct mm *mm, size_t len, int prot, int flags)
     return !(flags & MAP_NORESERVE) && pages > stats.total - MIN(stats.kernel, stats.total);
 }
 
-/* Opens a range, fills it from the file and gives it its protection. Pages behind the end stay closed: SIGBUS. */
+/*
+ * Opens a range, fills it from the file and gives it its protection; a big one is
+ * left to be filled as it is touched. Pages behind the end stay closed: SIGBUS.
+ */
 static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset)
 {
     uint64_t size = file_size(file);
     uaddr_t filled = offset >= size ? start : start + MIN(PAGE_UP(size - offset), end - start);
 
     if (filled == start) return 0;
+    if (filled - start >= LAZY_MIN && memory_is_closed() && !memory_in_companion(start, filled) &&
+        lazy_add(start, filled))
+        return 0;
     if (!memory_commit(start, filled, PROT_READ | PROT_WRITE)) return -ENOMEM;
     for (uaddr_t a = start; a < filled;) {
         ssize_t n = file_read_at(file, (void *)a, filled - a, offset + (a - start));
@@ -66,6 +76,7 @@ static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *fil
 static void release(struct mm *mm, const struct vma *v)
 {
     if (v->prot & PROT_EXEC) patch_forget(v->start, v->end);
+    lazy_drop(v->start, v->end);
     if (mm_mapped_elsewhere(mm, v->start, v->end)) return;
     if (v->flags & VMA_HOME) {
         memory_protect(v->start, v->end, PROT_READ | PROT_WRITE);
@@ -308,6 +319,8 @@ long mm_protect(struct mm *mm, uaddr_t addr, size_t len, int prot)
             return -ENOMEM;
         done = v->end;
     }
+    int err = lazy_fill(mm, addr, done);
+    if (err) return err;
     if (done > addr && !memory_protect(addr, done, host_prot(prot))) return -ENOMEM;
     for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < done; i++)
         vma_set_prot(mm, &mm->vmas[i], prot);
@@ -330,6 +343,8 @@ static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, siz
     struct vma source = *old;
 
     if (source.flags & VMA_HOME) return -ENOMEM; /* the file's pages live here */
+    int err = lazy_fill(mm, from, from + keep);
+    if (err) return err;
     if (source.file) file_get(source.file);
     long r = map_at(mm, to, new_len, PROT_READ | PROT_WRITE, source.flags & ~(uint32_t)VMA_SEGMENT, NULL, 0);
     if (r < 0) goto out;
@@ -414,7 +429,9 @@ static void forget(struct vma *v, uaddr_t start, uaddr_t end)
 {
     if (v->flags & VMA_SHARED) return; /* the pages belong to the object, not to the mapping */
     memory_discard(start, end);
+    lazy_drop(start, end);
     if (v->file && !(v->flags & VMA_SEGMENT)) {
+        memory_protect(start, end, PROT_NONE);
         fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
     } else if (!v->file && v->flags & VMA_SEGMENT) {
         memory_commit(start, end, host_prot(v->prot));
