@@ -23,7 +23,7 @@ interface Program {
   readonly compiler: 'gcc' | 'musl-gcc';
 }
 
-const glibc = ['path', 'data', 'events', 'access', 'memory', 'threads', 'signals', 'system'];
+const glibc = ['path', 'data', 'events', 'access', 'memory', 'threads', 'signals', 'system', 'random'];
 const musl = ['path', 'data', 'events', 'threads', 'signals'];
 const programs: readonly Program[] = [
   ...glibc.map((source): Program => ({ name: source, source, compiler: 'gcc' })),
@@ -41,11 +41,9 @@ function saidBy(outcome: Outcome, name: string): readonly string[] {
   return outcome.stdout.split('\n').filter((line) => line.startsWith(`${name}| `));
 }
 
-function build(tree: Tree): void {
-  for (const folder of ['bin', 'work', 'tmp', 'proc', 'dev', 'sys', 'data/dir/inner']) {
-    fs.mkdirSync(join(tree.folder, folder), { recursive: true });
-  }
-  const data = join(tree.folder, 'data');
+/** What cases find in the image. */
+function fillData(data: string): void {
+  fs.mkdirSync(join(data, 'dir/inner'), { recursive: true });
   for (const name of ['hello', 'second', 'third', 'fourth', 'extra1', 'extra2']) {
     fs.writeFileSync(join(data, name), `${name} of the image`);
   }
@@ -54,6 +52,15 @@ function build(tree: Tree): void {
   fs.writeFileSync(join(data, 'dir/inner/leaf'), 'leaf');
   fs.symlinkSync('hello', join(data, 'link'));
   fs.writeFileSync(join(data, 'big'), Buffer.alloc(12_345, 'abcdefg'));
+}
+
+function build(tree: Tree): void {
+  for (const folder of ['bin', 'work', 'tmp', 'proc', 'dev', 'sys']) {
+    fs.mkdirSync(join(tree.folder, folder), { recursive: true });
+  }
+  fillData(join(tree.folder, 'data'));
+  // Cases of random.c change a copy each.
+  for (const seed of casesOf('random')) fillData(join(tree.folder, 'data', seed.replace('seed_', '')));
   for (const program of programs) {
     const output = join(tree.folder, 'bin', program.name);
     // Cases pass what no sane program passes: warnings about that are silenced, not the cases.

@@ -573,12 +573,12 @@ int vfs_rmdir(int dfd, const char *path)
 
 /* A folder must not move below itself, nor replace one above it. */
 static int check_loop(const struct path_last *from, const struct dentry *moved, const struct path_last *to,
-                      const struct dentry *replaced)
+                      const struct dentry *replaced, bool exchange)
 {
     if (S_ISDIR(moved->d_inode->i_mode) && d_is_below(to->dir, moved))
         return -EINVAL;
     if (replaced && S_ISDIR(replaced->d_inode->i_mode) && d_is_below(from->dir, replaced))
-        return -ENOTEMPTY;
+        return exchange ? -EINVAL : -ENOTEMPTY;
     return 0;
 }
 
@@ -630,9 +630,7 @@ static int rename_children(const struct path_last *from, const struct path_last 
         goto out;
     if (exchange && to->slash && !S_ISDIR(replaced->d_inode->i_mode))
         goto out;
-    err = check_loop(from, moved, to, replaced);
-    if (!err && exchange && S_ISDIR(replaced->d_inode->i_mode) && d_is_below(from->dir, replaced))
-        err = -EINVAL;
+    err = check_loop(from, moved, to, replaced, exchange);
     if (err)
         goto out;
     /* Two links of one file: nothing is to be done. */

@@ -206,8 +206,6 @@ static int create(struct walk *w, uint32_t mode, struct dentry **made)
 {
     struct inode *dir = w->at->d_inode, *inode;
 
-    if (w->slash)
-        return -EISDIR;
     if (w->at->d_flags & DENTRY_DELETED)
         return -ENOENT;
     if (!dir->i_op->mknod)
@@ -234,6 +232,8 @@ static int open_create(struct walk *w, int flags, uint32_t mode, struct file **o
         if (err)
             return err;
         created = false;
+        if (w->slash)
+            return -EISDIR;
         if (flags & O_EXCL || flags & O_NOFOLLOW) {
             err = w->dots ? -EISDIR : d_lookup(w->at, &w->last, &dentry);
             if (!err && flags & O_EXCL) {

@@ -181,33 +181,41 @@ out:
     return done;
 }
 
-static bool overlap(const struct file *in, uaddr_t in_offset, const struct file *out, uaddr_t out_offset, size_t len)
+/* Where copy_file_range would read and write; *len is cut at the source's end. EINVAL if the two overlap. */
+static int check_copy(const struct file *in, uaddr_t in_offset, const struct file *out, uaddr_t out_offset, size_t *len)
 {
-    uint64_t from = in->f_pos, to = out->f_pos;
+    uint64_t from = in->f_pos, to = out->f_pos, size = in->f_inode->i_size;
 
-    if (in->f_inode != out->f_inode)
-        return false;
-    if (get_offset(in_offset, &from) || get_offset(out_offset, &to))
-        return false;
-    return from < to + len && to < from + len;
+    if (S_ISDIR(in->f_inode->i_mode) || S_ISDIR(out->f_inode->i_mode))
+        return -EISDIR;
+    if (!S_ISREG(in->f_inode->i_mode) || !S_ISREG(out->f_inode->i_mode))
+        return -EINVAL;
+    if (!in->f_read || !out->f_write || out->f_flags & O_APPEND)
+        return -EBADF;
+    int err = get_offset(in_offset, &from);
+    if (!err)
+        err = get_offset(out_offset, &to);
+    if (err)
+        return err;
+    if (*len > INT64_MAX - MAX(from, to))
+        return -EOVERFLOW;
+    *len = from < size ? MIN(*len, size - from) : 0;
+    if (in->f_inode == out->f_inode && from < to + *len && to < from + *len)
+        return -EINVAL;
+    return 0;
 }
 
-long sys_copy_file_range(long in_fd, long in_offset, long out_fd, long out_offset, long len, long flags)
+long sys_copy_file_range(long in_fd, long in_offset, long out_fd, long out_offset, long len_arg, long flags)
 {
     struct file *in = fget((int)in_fd), *out = fget((int)out_fd);
+    size_t len = (size_t)len_arg;
     long done = -EBADF;
 
-    if (!in || !out || !in->f_read || !out->f_write || out->f_flags & O_APPEND)
-        goto out;
-    done = -EISDIR;
-    if (S_ISDIR(in->f_inode->i_mode) || S_ISDIR(out->f_inode->i_mode))
-        goto out;
-    done = -EINVAL;
-    if (flags || !S_ISREG(in->f_inode->i_mode) || !S_ISREG(out->f_inode->i_mode) ||
-        overlap(in, (uaddr_t)in_offset, out, (uaddr_t)out_offset, (size_t)len))
-        goto out;
-    done = between(in, (uaddr_t)in_offset, out, (uaddr_t)out_offset, (size_t)len);
-out:
+    if (in && out) {
+        done = flags ? -EINVAL : check_copy(in, (uaddr_t)in_offset, out, (uaddr_t)out_offset, &len);
+        if (!done && len > 0)
+            done = between(in, (uaddr_t)in_offset, out, (uaddr_t)out_offset, len);
+    }
     file_put(in);
     file_put(out);
     return done;
