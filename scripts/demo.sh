@@ -15,7 +15,12 @@ show() {
 }
 
 rootless=()
-[ "$(id -u)" = 0 ] || rootless=(--rootless)
+# A user without a login session has no $XDG_RUNTIME_DIR to keep state in.
+root=()
+if [ "$(id -u)" != 0 ]; then
+  rootless=(--rootless)
+  [ -n "${XDG_RUNTIME_DIR:-}" ] || root=(--root "$bundle/state")
+fi
 
 echo
 echo "A bundle is a folder with a rootfs and a config.json; this one's program is a unikernel."
@@ -26,7 +31,7 @@ show runnc inspect BUNDLE/rootfs/hello.spt
 dist/runnc inspect "$bundle/rootfs/hello.spt"
 
 show runnc run --bundle BUNDLE demo
-dist/runnc run --bundle "$bundle" "demo-$$"
+dist/runnc "${root[@]}" run --bundle "$bundle" "demo-$$"
 
 echo
 echo "What the process may ask of the host; anything else kills it:"
