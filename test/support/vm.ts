@@ -1,8 +1,9 @@
 /**
  * A small virtual machine with Debian's cloud kernel, for what this host's kernel cannot show: cgroup v2 alone,
- * ftrace, iso9660. Emulated (TCG), so figures from it are counts, never times. Boots in seconds.
+ * ftrace, iso9660, an older kernel, another CPU. Emulated (TCG), so figures from it are counts, never times. Boots in
+ * seconds.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -10,12 +11,14 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 const begin = '---- script ----';
 const end = '---- status ';
@@ -27,6 +30,10 @@ export interface VmOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** Programs whose shared libraries are copied along. */
   readonly programs?: Readonly<Record<string, string>>;
+  /** Kernel modules that are loaded before the script runs, by name; those they need come along. */
+  readonly modules?: readonly string[];
+  /** As qemu's -cpu has it (default: `max`, all that it can emulate). */
+  readonly cpu?: string;
   readonly memoryMiB?: number;
   readonly timeoutMs?: number;
 }
@@ -37,7 +44,10 @@ export interface VmResult {
   readonly output: string;
 }
 
-/** Runs a script in a fresh machine. Needs qemu-system-x86, busybox-static and a network-less apt (for the kernel once). */
+/**
+ * Runs a script in a fresh machine. Needs qemu-system-x86 and busybox-static and, the first time, an apt that can
+ * download the kernel's package.
+ */
 export function runInVm(options: VmOptions): VmResult {
   const folder = mkdtempSync(join(tmpdir(), 'runnc-vm-'));
   try {
@@ -50,6 +60,7 @@ export function runInVm(options: VmOptions): VmResult {
       copyInto(root, to, from);
       for (const library of librariesOf(from)) copyInto(root, library, library);
     }
+    addModules(root, options.modules ?? []);
     writeFileSync(join(root, 'script'), options.script);
     writeFileSync(join(root, 'init'), initScript);
     chmodSync(join(root, 'init'), 0o755);
@@ -61,29 +72,12 @@ export function runInVm(options: VmOptions): VmResult {
         stdio: ['ignore', 'ignore', 'ignore'],
       },
     );
-    const console = execFileSync(
+    const machine = spawnSync(
       'qemu-system-x86_64',
       [
-        ...[
-          '-accel',
-          'tcg',
-          '-cpu',
-          'max',
-          '-m',
-          String(options.memoryMiB ?? 1536),
-          '-nographic',
-          '-no-reboot',
-        ],
-        ...[
-          '-nic',
-          'none',
-          '-kernel',
-          cloudKernel(),
-          '-initrd',
-          initrd,
-          '-append',
-          'console=ttyS0 quiet panic=-1',
-        ],
+        ...['-accel', 'tcg', '-cpu', options.cpu ?? 'max', '-smp', '2'],
+        ...['-m', String(options.memoryMiB ?? 1536), '-nographic', '-no-reboot', '-nic', 'none'],
+        ...['-kernel', cloudKernel(), '-initrd', initrd, '-append', 'console=ttyS0 quiet panic=-1'],
       ],
       {
         encoding: 'utf8',
@@ -91,10 +85,14 @@ export function runInVm(options: VmOptions): VmResult {
         stdio: ['ignore', 'pipe', 'inherit'],
         maxBuffer: 1 << 26,
       },
-    ).replaceAll('\r', '');
+    );
+    const console = machine.stdout?.replaceAll('\r', '') ?? '';
     const from = console.indexOf(`${begin}\n`);
     const to = console.lastIndexOf(end);
-    if (from < 0 || to < 0) throw new Error(`the machine did not finish its script:\n${console}`);
+    if (from < 0 || to < 0) {
+      const why = machine.error?.message ?? 'it ended too early';
+      throw new Error(`the machine did not finish its script, ${why}:\n${console}`);
+    }
     return {
       status: Number.parseInt(console.slice(to + end.length), 10),
       output: console.slice(from + begin.length + 1, to),
@@ -104,8 +102,16 @@ export function runInVm(options: VmOptions): VmResult {
   }
 }
 
+/** The kernel's own root cannot be pivoted away, and is none to make a user namespace in: another is put on top. */
 const initScript = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
+if [ ! -e /top ]; then
+  mkdir /top
+  mount --bind / /top
+  cd /top
+  mount --move . /
+  exec chroot . /init
+fi
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -113,6 +119,7 @@ mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
+for module in $(cat /modules/order); do insmod /modules/$module; done
 echo '${begin}'
 sh /script 2>&1
 echo '${end}'$?
@@ -131,24 +138,59 @@ function librariesOf(program: string): string[] {
   return [...listing.matchAll(/(\/\S+) \(0x/g)].map((match) => match[1] ?? '');
 }
 
-/** vmlinuz of Debian's linux-image-cloud-amd64, unpacked once into build/vm/ and never installed. */
-function cloudKernel(): string {
-  const folder = join(import.meta.dirname, '../../build/vm');
-  const boot = join(folder, 'boot');
-  if (!existsSync(boot)) {
-    mkdirSync(folder, { recursive: true });
-    const depends = execFileSync('apt-cache', ['depends', 'linux-image-cloud-amd64'], { encoding: 'utf8' });
-    const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
-    if (name === undefined) throw new Error('apt-cache knows no linux-image-cloud-amd64: run apt-get update');
-    execFileSync('apt-get', ['download', '-qq', name], {
-      cwd: folder,
-      stdio: ['ignore', 'ignore', 'ignore'],
-    });
-    const deb = readdirSync(folder).find((file) => file.endsWith('.deb'));
-    if (deb === undefined) throw new Error(`apt-get download ${name} left no package`);
-    execFileSync('dpkg', ['-x', deb, '.'], { cwd: folder });
+/** Puts modules into /modules, with those they need before them, and the order to load them in. */
+function addModules(root: string, names: readonly string[]): void {
+  const folder = join(root, 'modules');
+  mkdirSync(folder);
+  const files = new Map<string, string>();
+  if (names.length > 0) {
+    for (const file of readdirSync(join(kernelPackage(), 'lib/modules'), {
+      recursive: true,
+      encoding: 'utf8',
+    })) {
+      // The kernel takes either sign in a module's name; files have both.
+      if (file.endsWith('.ko')) files.set(basename(file, '.ko').replaceAll('-', '_'), file);
+    }
   }
+  const order = new Set<string>();
+  const add = (name: string): void => {
+    const file = files.get(name);
+    if (file === undefined) throw new Error(`the kernel's package has no module ${name}`);
+    const path = join(kernelPackage(), 'lib/modules', file);
+    const needed = /\0depends=([^\0]*)\0/.exec(readFileSync(path, 'latin1'))?.[1] ?? '';
+    for (const other of needed.split(',').filter(Boolean)) add(other.replaceAll('-', '_'));
+    copyFileSync(path, join(folder, `${name}.ko`));
+    order.add(`${name}.ko`);
+  };
+  for (const name of names) add(name);
+  writeFileSync(join(folder, 'order'), [...order].join('\n'));
+}
+
+function cloudKernel(): string {
+  const boot = join(kernelPackage(), 'boot');
   const image = readdirSync(boot).find((file) => file.startsWith('vmlinuz-'));
   if (image === undefined) throw new Error(`no kernel image in ${boot}`);
   return join(boot, image);
+}
+
+/** Debian's linux-image-cloud-amd64, unpacked once into build/vm/ and never installed. */
+function kernelPackage(): string {
+  const folder = join(import.meta.dirname, '../../build/vm');
+  // Moved there when it is complete, for several test files may ask for it at once.
+  if (existsSync(folder)) return folder;
+  const depends = execFileSync('apt-cache', ['depends', 'linux-image-cloud-amd64'], { encoding: 'utf8' });
+  const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
+  if (name === undefined) throw new Error('apt-cache knows no linux-image-cloud-amd64: run apt-get update');
+  mkdirSync(dirname(folder), { recursive: true });
+  const half = mkdtempSync(`${folder}-`);
+  try {
+    execFileSync('apt-get', ['download', '-qq', name], { cwd: half, stdio: ['ignore', 'ignore', 'ignore'] });
+    const deb = readdirSync(half).find((file) => file.endsWith('.deb'));
+    if (deb === undefined) throw new Error(`apt-get download ${name} left no package`);
+    execFileSync('dpkg', ['-x', deb, '.'], { cwd: half });
+    if (!existsSync(folder)) renameSync(half, folder);
+  } finally {
+    rmSync(half, { recursive: true, force: true });
+  }
+  return folder;
 }
