@@ -88,6 +88,23 @@ describe('cgroup v2, on a folder in place of the kernel', () => {
     expect(readFileSync(join(root, 'parent', 'cgroup.subtree_control'), 'utf8')).to.contain('+pids');
   });
 
+  it('leaves a cgroup with processes of its own alone, and says so if there are limits', async () => {
+    const parent = join(root, 'parent');
+    writeFileSync(join(parent, 'cgroup.type'), 'domain\n');
+    writeFileSync(join(parent, 'cgroup.procs'), '12\n');
+    await open().enter(4711, {});
+    expect(text('cgroup.procs')).to.equal('4711');
+    expect(readFileSync(join(parent, 'cgroup.subtree_control'), 'utf8')).to.equal('');
+    expect(() => open().make({ pids: { limit: 9 } })).to.throw(
+      `linux.cgroupsPath: ${leaf} can have no limits, because ${parent} above it holds processes of its own`,
+    );
+  });
+
+  it('refuses a cgroup below a threaded one', () => {
+    writeFileSync(join(leaf, 'cgroup.type'), 'domain invalid\n');
+    expect(() => open().make({})).to.throw(/^linux\.cgroupsPath: no process can get into .* is threaded$/);
+  });
+
   it('refuses a cgroup that holds a process', () => {
     writeFileSync(join(leaf, 'cgroup.procs'), '12\n');
     expect(() => open().refuseUsed()).to.throw(/^linux\.cgroupsPath: .* is not empty: it holds process 12$/);

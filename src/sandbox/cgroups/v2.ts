@@ -150,8 +150,11 @@ export class CgroupV2 implements CgroupManager {
     const dir = this.#dir();
     try {
       mkdirSync(dir, { recursive: true });
-      enableControllers(dir);
+      const busy = enableControllers(dir);
+      if (busy !== undefined && needed) throw holdsProcesses(dir, busy);
+      refuseInvalid(dir);
     } catch (error) {
+      if (error instanceof RunncError) throw error;
       if (this.#state.rootless && !needed && isPermission(error)) {
         this.#state = { ...this.#state, paths: {} };
         return;
@@ -185,21 +188,55 @@ export class CgroupV2 implements CgroupManager {
   }
 }
 
-/** Each cgroup above must hand its controllers down. Those that it cannot are missed only if a limit needs them. */
-function enableControllers(dir: string): void {
+/**
+ * Each cgroup above must hand its controllers down. Those that it cannot are missed only if a limit needs them.
+ *
+ * @returns a cgroup above that can hand none down, because it holds processes of its own.
+ */
+function enableControllers(dir: string): string | undefined {
+  let busy: string | undefined;
   for (const parent of ancestors(dir)) {
     const controllers = (readFileIn(parent, 'cgroup.controllers') ?? '').trim().split(' ').filter(Boolean);
     const enabled = new Set((readFileIn(parent, 'cgroup.subtree_control') ?? '').trim().split(' '));
-    for (const controller of controllers) {
-      if (enabled.has(controller)) continue;
+    const missing = controllers.filter((controller) => !enabled.has(controller));
+    // The kernel would take some of them (cpu, pids) even so, and turn the cgroup into a threaded one: no process
+    // could get into any cgroup below it any more, ours or not (cgroup-v2.rst, "Threads").
+    if (missing.length > 0 && holdsOwnProcesses(parent)) {
+      busy ??= parent;
+      continue;
+    }
+    for (const controller of missing) {
       try {
         writeFileIn(parent, 'cgroup.subtree_control', `+${controller}`);
       } catch {
-        // One at a time, because the kernel takes all of a write or nothing: a cgroup with processes of its
-        // own (EBUSY) or a foreign one (EACCES) is no reason to go without the others.
+        // One at a time, because the kernel takes all of a write or nothing: a foreign cgroup (EACCES), or one that
+        // a process has got into since (EBUSY), is no reason to go without the others.
       }
     }
   }
+  return busy;
+}
+
+/** The root, which has no type, may hold processes and hand down controllers. */
+function holdsOwnProcesses(dir: string): boolean {
+  if (readFileIn(dir, 'cgroup.type') === undefined) return false;
+  return (readFileIn(dir, 'cgroup.procs') ?? '').trim() !== '';
+}
+
+function holdsProcesses(dir: string, parent: string): RunncError {
+  return new RunncError(
+    'HOST',
+    `linux.cgroupsPath: ${dir} can have no limits, because ${parent} above it holds processes of its own; move them, or give the container another path`,
+  );
+}
+
+/** Someone made a cgroup above a threaded one. */
+function refuseInvalid(dir: string): void {
+  if (readFileIn(dir, 'cgroup.type')?.trim() !== 'domain invalid') return;
+  throw new RunncError(
+    'HOST',
+    `linux.cgroupsPath: no process can get into ${dir}, because a cgroup above it is threaded`,
+  );
 }
 
 /** The cgroups above, from the mount's root on. */
