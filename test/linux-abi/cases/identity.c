@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 
 static void *run(void *body)
 {
@@ -299,10 +300,12 @@ static void limit_of_descriptors(void)
 
 static void limit_of_processes_body(void)
 {
-    struct rlimit none = {0, 0};
+    struct rlimit none;
     pthread_t t;
 
     T(syscall(SYS_setresuid, 1000, 1000, 1000));
+    getrlimit(RLIMIT_NPROC, &none);
+    none.rlim_cur = 0;
     T(setrlimit(RLIMIT_NPROC, &none));
     say("%s", strerror(pthread_create(&t, NULL, run, (void *)show_ids)));
 }
@@ -318,9 +321,13 @@ static void limit_of_processes(void)
 
 static void locked_memory_body(void)
 {
-    struct rlimit none = {0, 0}, some = {8192, 8192};
+    struct rlimit none, some;
     char *p = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+    getrlimit(RLIMIT_MEMLOCK, &some);
+    none = some;
+    some.rlim_cur = 8192;
+    none.rlim_cur = 0;
     T(setrlimit(RLIMIT_MEMLOCK, &some));
     T(syscall(SYS_setresuid, 1000, 1000, 1000));
     T(mlock(p, 4096));
@@ -545,7 +552,7 @@ static void processes(void)
     T(getpgid(-1));
     T(setpgid(-1, 0));
     T(getsid(-1));
-    T(syscall(SYS_waitid, P_PID, 999999, &info, 4, NULL));
+    T(syscall(SYS_waitid, P_PID, 999999, &info, WEXITED, NULL));
     T(syscall(SYS_set_tid_address, NULL) == getpid());
 }
 
