@@ -3,8 +3,8 @@
  * tender with a boot config and an EROFS image. What differs is a bug of the guest's.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, openSync, closeSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { assetPath } from '../../src/assets.ts';
 import { encodeBootConfig, type BootConfig } from '../../src/guest/boot-config.ts';
@@ -26,6 +26,17 @@ export interface RunOptions {
 }
 
 const ALL_CAPABILITIES = (1n << 41n) - 1n;
+const ROOT: BootConfig['credentials'] = {
+  uid: 0,
+  gid: 0,
+  umask: 0o022,
+  groups: [],
+  capEffective: ALL_CAPABILITIES,
+  capPermitted: ALL_CAPABILITIES,
+  capInheritable: 0n,
+  capBounding: ALL_CAPABILITIES,
+  capAmbient: 0n,
+};
 const EXTRAS = 'exec-heap,boot-config,sud,rootfs-map,vtimer,stdio,memctl';
 const GUEST_MEMORY_MIB = 8192;
 const MEMORY_LIMIT_BYTES = 1n << 30n;
@@ -74,7 +85,7 @@ function run(
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       const text = (chunks: Buffer[]): string => Buffer.concat(chunks).toString('latin1');
-      const status = signal === 'SIGKILL' ? 137 : (code ?? 128 + 6);
+      const status = code ?? 128 + constants.signals[signal ?? 'SIGABRT'];
       resolve({ stdout: text(out), stderr: text(err), status });
     });
   });
@@ -85,6 +96,7 @@ export class Tree {
   readonly folder: string;
   private readonly scratch: string;
   private image: string | undefined;
+  private runs = 0;
 
   private readonly nativeRoot: 'copy' | 'overlay';
 
@@ -150,23 +162,19 @@ export class Tree {
 
   /** argv[0] is the program's absolute path in the tree. */
   async guest(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const [command = '', ...args] = this.guestCommand(argv, options);
+    return run(command, args, options, {});
+  }
+
+  /** The tender's command line; files that it names go with the tree. */
+  guestCommand(argv: readonly string[], options: RunOptions = {}): readonly string[] {
     if (this.image === undefined) this.makeImage();
     const config = encodeBootConfig({
       args: argv,
       env: options.env ?? DEFAULT_ENV,
       cwd: options.cwd ?? '/',
       exe: argv[0] ?? '',
-      credentials: {
-        uid: 0,
-        gid: 0,
-        umask: 0o022,
-        groups: [],
-        capEffective: ALL_CAPABILITIES,
-        capPermitted: ALL_CAPABILITIES,
-        capInheritable: 0n,
-        capBounding: ALL_CAPABILITIES,
-        capAmbient: 0n,
-      },
+      credentials: ROOT,
       hostname: 'guest',
       rlimits: [{ resource: 7, soft: 1024n, hard: 1_048_576n }],
       memoryBytes: MEMORY_LIMIT_BYTES,
@@ -178,13 +186,12 @@ export class Tree {
       noNewPrivileges: false,
       ...options.config,
     });
-    const path = join(this.scratch, `config-${process.hrtime.bigint()}`);
+    const path = join(this.scratch, `config-${this.runs++}`);
     writeFileSync(path, config);
-    closeSync(openSync(path, 'r'));
-    const args = [`--mem=${GUEST_MEMORY_MIB}`, `--allow-extras=${EXTRAS}`, `--boot-config=${path}`];
-    args.push(`--rootfs=${this.image ?? ''}`, ...(options.tender ?? []), assetPath('linux.spt'));
-    const outcome = await run(assetPath('tender-spt'), args, options, {});
-    rmSync(path);
-    return outcome;
+    return [
+      assetPath('tender-spt'),
+      ...[`--mem=${GUEST_MEMORY_MIB}`, `--allow-extras=${EXTRAS}`, `--boot-config=${path}`],
+      ...[`--rootfs=${this.image ?? ''}`, ...(options.tender ?? []), assetPath('linux.spt')],
+    ];
   }
 }
