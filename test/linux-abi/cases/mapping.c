@@ -597,8 +597,8 @@ static void validated_flags(void)
     int fd = lettered_file("f", 1);
 
     OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE, fd, 0));
-    OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE | 0x8000000, fd, 0));
-    OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED | 0x8000000, fd, 0));
+    OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE | 0x200000, fd, 0));
+    OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED | 0x200000, fd, 0));
     OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0));
     OK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     OK(mmap((void *)PAGE, 0, PROT_READ, ANON, -1, 0));

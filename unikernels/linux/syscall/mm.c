@@ -30,6 +30,7 @@ long sys_mmap(long addr, long len, long prot, long flags, long fd, long offset)
 
     if (offset & (long)~PAGE_MASK) return -EINVAL;
     if (type == MAP_SHARED_VALIDATE) {
+        if (f & MAP_ANONYMOUS) return -EINVAL;
         if (f & ~MAP_KNOWN) return -EOPNOTSUPP;
         type = MAP_SHARED;
     }

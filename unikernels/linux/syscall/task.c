@@ -180,7 +180,7 @@ long sys_setpgid(long pid, long pgid)
 {
     struct process *p = process_or_self((int)pid), *q;
 
-    if ((int)pgid < 0) return -EINVAL;
+    if ((int)pgid < 0 || (int)pid < 0) return -EINVAL;
     if (!p || (p != current->process && p->parent != current->process)) return -ESRCH;
     if (p != current->process && p->has_execed) return -EACCES;
     if (p->sid == p->pid || p->sid != current->process->sid) return -EPERM;
@@ -365,8 +365,12 @@ long sys_prctl(long op, long a, long b, long c, long d)
         p->child_subreaper = a;
         return 0;
     case PR_GET_CHILD_SUBREAPER: return put_user_u32((uaddr_t)a, p->child_subreaper);
-    case PR_GET_TIMERSLACK: return 50000;
-    case PR_SET_TIMERSLACK: return 0;
+    case PR_GET_TIMERSLACK: return (long)current->timer_slack_ns;
+    case PR_SET_TIMERSLACK:
+        current->timer_slack_ns = a > 0 ? (uint64_t)a : TIMER_SLACK_NS; /* kept; timers are exact */
+        return 0;
+    case PR_GET_TIMING: return PR_TIMING_STATISTICAL;
+    case PR_SET_TIMING: return a == PR_TIMING_STATISTICAL ? 0 : -EINVAL;
     case PR_GET_TID_ADDRESS: return put_user_u64((uaddr_t)a, current->clear_child_tid);
     case PR_GET_SECCOMP: return 0;
     case PR_SET_THP_DISABLE: return 0;
@@ -379,8 +383,12 @@ long sys_prctl(long op, long a, long b, long c, long d)
 
 long sys_personality(long persona)
 {
-    /* Only plain Linux is there. */
-    return (uint32_t)persona == 0xffffffff || !persona ? 0 : -EINVAL;
+    struct process *p = current->process;
+    uint32_t old = p->personality;
+
+    /* Kept, as setarch -R and debuggers ask for it; no flag changes anything here. */
+    if ((uint32_t)persona != 0xffffffff) p->personality = (uint32_t)persona;
+    return old;
 }
 
 long sys_unshare(long flags)
@@ -460,6 +468,7 @@ long sys_sched_setaffinity(long tid, long len, long mask)
     return first & 1 ? 0 : -EINVAL;
 }
 
+/* What sched_setscheduler takes; SCHED_DEADLINE needs sched_setattr. */
 static bool policy_known(int policy)
 {
     return policy == SCHED_NORMAL || policy == SCHED_BATCH || policy == SCHED_IDLE || policy == SCHED_FIFO ||
@@ -486,7 +495,8 @@ long sys_sched_setparam(long tid, long param)
 long sys_sched_getscheduler(long tid)
 {
     if ((int)tid < 0) return -EINVAL;
-    return task_or_self((int)tid) ? SCHED_NORMAL : -ESRCH;
+    const struct task *t = task_or_self((int)tid);
+    return t ? t->sched_policy : -ESRCH;
 }
 
 long sys_sched_setscheduler(long tid, long policy, long param)
@@ -495,23 +505,26 @@ long sys_sched_setscheduler(long tid, long policy, long param)
     int plain = (int)policy & ~SCHED_RESET_ON_FORK;
 
     if ((int)tid < 0 || !param || !policy_known(plain)) return -EINVAL;
-    if (!task_or_self((int)tid)) return -ESRCH;
+    struct task *t = task_or_self((int)tid);
+    if (!t) return -ESRCH;
     int err = get_user_u32(&priority, (uaddr_t)param);
     if (err) return err;
     bool realtime = plain == SCHED_FIFO || plain == SCHED_RR;
     if (realtime ? priority < 1 || priority > 99 : priority) return -EINVAL;
-    return realtime ? -EPERM : 0;
+    if (realtime) return -EPERM;
+    t->sched_policy = plain; /* shown, and nothing else: tasks take turns whatever it is */
+    return 0;
 }
 
 long sys_sched_get_priority_max(long policy)
 {
-    if (!policy_known((int)policy)) return -EINVAL;
+    if (!policy_known((int)policy) && policy != SCHED_DEADLINE) return -EINVAL;
     return policy == SCHED_FIFO || policy == SCHED_RR ? 99 : 0;
 }
 
 long sys_sched_get_priority_min(long policy)
 {
-    if (!policy_known((int)policy)) return -EINVAL;
+    if (!policy_known((int)policy) && policy != SCHED_DEADLINE) return -EINVAL;
     return policy == SCHED_FIFO || policy == SCHED_RR ? 1 : 0;
 }
 
@@ -546,6 +559,7 @@ long sys_sched_getattr(long tid, long attr, long size, long flags)
 
     if (!attr || (int)tid < 0 || size < 48 || (size_t)size > PAGE_SIZE || flags) return -EINVAL;
     if (!t) return -ESRCH;
+    a.sched_policy = (uint32_t)t->sched_policy;
     a.sched_nice = t->nice;
     return copy_to_user((uaddr_t)attr, &a, 48);
 }
@@ -579,9 +593,18 @@ static void lowest_nice(struct task *t, int *nice)
     *nice = MIN(*nice, t->nice);
 }
 
-static void set_nice(struct task *t, int *nice)
+struct new_nice {
+    int nice, error;
+};
+
+static void set_nice(struct task *t, int *arg)
 {
-    t->nice = *nice;
+    struct new_nice *new = container_of(arg, struct new_nice, nice);
+    /* RLIMIT_NICE counts from 20 down: 1 allows 19, 40 allows -20. */
+    bool allowed = new->nice >= t->nice || (int64_t)task_rlimit(RLIMIT_NICE) >= 20 - new->nice;
+
+    if (allowed || capable(CAP_SYS_NICE)) t->nice = new->nice;
+    else new->error = -EACCES;
 }
 
 long sys_getpriority(long which, long who)
@@ -595,11 +618,10 @@ long sys_getpriority(long which, long who)
 
 long sys_setpriority(long which, long who, long nice)
 {
-    int n = (int)MAX(MIN(nice, 19), -20);
+    struct new_nice new = {.nice = MAX(MIN((int)nice, 19), -20)};
 
     if ((unsigned long)which > PRIO_USER_) return -EINVAL;
-    if (n < current->nice && !capable(CAP_SYS_NICE)) return -EACCES;
-    return each_of((int)which, (int)who, set_nice, &n) ? 0 : -ESRCH;
+    return each_of((int)which, (int)who, set_nice, &new.nice) ? new.error : -ESRCH;
 }
 
 long sys_restart_syscall(void)

@@ -72,6 +72,7 @@ void sighand_reset(struct sighand *s, bool all)
 void sigpending_init(struct sigpending *p)
 {
     p->set = 0;
+    p->count = 0;
     list_init(&p->queue);
 }
 
@@ -83,6 +84,7 @@ void sigpending_drop(struct sigpending *p, sigset64 mask)
     list_for_each_safe(e, next, &p->queue, link) {
         if (!(mask & SIGBIT(e->info.si_signo))) continue;
         list_del(&e->link);
+        p->count--;
         kfree(e);
     }
 }
@@ -92,18 +94,22 @@ void sigpending_clear(struct sigpending *p)
     sigpending_drop(p, ~0ull);
 }
 
-/* Queues it; without memory a standard signal stays pending with plain siginfo. */
-static int sigpending_add(struct sigpending *p, const struct siginfo64 *info)
+/*
+ * Queues it. Without memory or room a standard signal stays pending with plain
+ * siginfo, and so does what kill(2) sent; sigqueue(3) and timers are told.
+ */
+static int sigpending_add(struct sigpending *p, const struct siginfo64 *info, bool room)
 {
     int sig = info->si_signo;
 
     if (sig < SIGRT_FIRST && p->set & SIGBIT(sig)) return 0;
-    struct sigqueue_entry *e = kmalloc(sizeof *e);
-    if (!e && sig >= SIGRT_FIRST) return -EAGAIN;
+    struct sigqueue_entry *e = room || sig < SIGRT_FIRST ? kmalloc(sizeof *e) : NULL;
+    if (!e && sig >= SIGRT_FIRST && info->si_code != SI_USER) return -EAGAIN;
     p->set |= SIGBIT(sig);
     if (!e) return 0;
     e->info = *info;
     list_add_tail(&p->queue, &e->link);
+    p->count++;
     return 0;
 }
 
@@ -123,6 +129,7 @@ static void sigpending_take(struct sigpending *p, int sig, struct siginfo64 *inf
     if (!found) return;
     *info = found->info;
     list_del(&found->link);
+    p->count--;
     kfree(found);
 }
 
@@ -220,7 +227,9 @@ int signal_send_info(struct process *p, struct task *only, const struct siginfo6
     bool blocked = only ? only->blocked & SIGBIT(sig) : !wants_signal(p, sig);
     /* An ignored signal can still be waited for by sigtimedwait, if it is blocked. */
     if (ignored(p, sig) && !blocked) return 0;
-    int err = sigpending_add(only ? &only->pending : &p->pending, info);
+    unsigned queued = p->pending.count + (only ? only->pending.count : 0);
+    bool room = queued < p->rlimits[RLIMIT_SIGPENDING].rlim_cur;
+    int err = sigpending_add(only ? &only->pending : &p->pending, info, room);
     if (err) return err;
     wake_up(&signalfd_queue);
     if (!t) t = wants_signal(p, sig);

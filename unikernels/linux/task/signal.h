@@ -60,6 +60,7 @@ struct sigqueue_entry {
 struct sigpending {
     sigset64 set;
     struct list queue; /* of sigqueue_entry; a standard signal at most once */
+    unsigned count;    /* of its entries */
 };
 
 struct altstack {

@@ -122,6 +122,7 @@ struct task *task_new(void)
     list_init(&t->hash_link);
     sigpending_init(&t->pending);
     t->altstack.flags = SS_DISABLE;
+    t->timer_slack_ns = TIMER_SLACK_NS;
     return t;
 }
 
@@ -212,6 +213,7 @@ static long copy_process(struct process *child, const struct clone_args64 *args)
     if (parent->exe) child->exe = file_get(parent->exe);
     memcpy(child->rlimits, parent->rlimits, sizeof child->rlimits);
     child->dumpable = parent->dumpable;
+    child->personality = parent->personality;
     child->pgid = parent->pgid;
     child->sid = parent->sid;
     child->exit_signal = args->exit_signal;
@@ -237,6 +239,7 @@ static long check_clone(const struct clone_args64 *a)
 {
     uint64_t f = a->flags;
 
+    if (f & ~(0xffffffffull | CLONE_CLEAR_SIGHAND)) return -EINVAL;
     if (f & CLONE_THREAD && !(f & CLONE_SIGHAND)) return -EINVAL;
     if (f & CLONE_SIGHAND && !(f & CLONE_VM)) return -EINVAL;
     if (f & CLONE_CLEAR_SIGHAND && f & CLONE_SIGHAND) return -EINVAL;
@@ -273,6 +276,7 @@ static void copy_task(struct task *t, const struct clone_args64 *a)
     memcpy(t->comm, current->comm, sizeof t->comm);
     t->blocked = current->blocked;
     t->nice = current->nice;
+    t->sched_policy = current->sched_policy;
     /* sigaltstack(2): kept by a child with memory of its own or borrowed, not by a thread. */
     if (!(a->flags & CLONE_VM) || a->flags & CLONE_VFORK) t->altstack = current->altstack;
     if (a->flags & CLONE_CHILD_CLEARTID) t->clear_child_tid = a->child_tid;

@@ -31,6 +31,7 @@ struct file;    /* fs/: an open file */
 struct sighand; /* task/signal.h */
 
 #define TASK_COMM_LEN 16
+#define TIMER_SLACK_NS 50000 /* of a new task */
 
 enum task_state {
     TASK_RUNNING, /* running or on the run queue */
@@ -57,7 +58,8 @@ struct task {
     uint64_t fsbase, gsbase;
     int64_t cpu_ns;     /* consumed up to the last switch */
     uint64_t switches_voluntary, switches_involuntary;
-    int nice;
+    int nice, sched_policy;
+    uint64_t timer_slack_ns;
 
     int64_t slice_start_ns;
 
@@ -121,6 +123,7 @@ struct process {
     int exit_status; /* as wait(2) reports it */
     int pdeath_signal;
     bool dumpable;
+    uint32_t personality;
     int oom_score_adj; /* reads back in /proc; nothing goes by it */
     bool child_subreaper;
     struct wait_queue child_wait; /* this one sleeps here in wait4 */
