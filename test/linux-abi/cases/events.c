@@ -370,6 +370,19 @@ static void epoll_nested(void)
     T(poll(&pfd, 1, 0));
 }
 
+static void epoll_chains(void)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+    int down[10], up[10];
+
+    for (int i = 0; i < 10; i++)
+        down[i] = epoll_create1(0), up[i] = epoll_create1(0);
+    for (int i = 0; i < 9; i++)
+        T(epoll_ctl(down[i], EPOLL_CTL_ADD, down[i + 1], &e));
+    for (int i = 0; i < 9; i++)
+        T(epoll_ctl(up[i + 1], EPOLL_CTL_ADD, up[i], &e));
+}
+
 static void epoll_closed_file(void)
 {
     int p[2], ep = epoll_create1(0);
@@ -540,7 +553,7 @@ static void signal_descriptor(void)
 const struct test_case cases[] = {
     CASE(pipe_basics), CASE(pipe_broken), CASE(pipe_nonblocking), CASE(pipe_sizes), CASE(pipe_blocking), CASE(fifo),
     CASE(fifo_rendezvous), CASE(poll_readiness), CASE(poll_timeout), CASE(poll_interrupted), CASE(select_sets),
-    CASE(epoll_level), CASE(epoll_edge), CASE(epoll_oneshot), CASE(epoll_errors), CASE(epoll_nested),
+    CASE(epoll_level), CASE(epoll_edge), CASE(epoll_oneshot), CASE(epoll_errors), CASE(epoll_nested), CASE(epoll_chains),
     CASE(epoll_closed_file), CASE(epoll_blocks), CASE(epoll_many), CASE(event_counter), CASE(timer_descriptor),
     CASE(signal_descriptor), {NULL, NULL},
 };

@@ -25,6 +25,7 @@
 #define PRIVATE_BITS (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 
 struct eventpoll {
+    struct file *file; /* its own; no reference */
     struct list bucket[BUCKETS];
     struct list ready;
     struct wait_queue wait; /* epoll_wait, poll, and the sets that hold this one */
@@ -127,22 +128,44 @@ void epoll_forget(struct file *file)
 
 static const struct file_operations epoll_operations;
 
-/* Whether `ep` can be reached from `file`, or through too many sets: a wake would go round for ever. */
-static bool loops(const struct file *file, const struct eventpoll *ep, int depth)
+/* Sets below a file, itself counted: 0 for any other file. NESTING_MAX + 1: too many, or `ep` is among them. */
+static int sets_below(const struct file *file, const struct eventpoll *ep, int depth)
 {
+    int below = 0;
+
     if (file->f_op != &epoll_operations)
-        return false;
+        return 0;
     struct eventpoll *inner = file->f_private;
     if (inner == ep || depth > NESTING_MAX)
-        return true;
+        return NESTING_MAX + 1;
     for (unsigned i = 0; i < BUCKETS; i++) {
         struct epitem *item;
-        list_for_each(item, &inner->bucket[i], hash_link) {
-            if (loops(item->file, ep, depth + 1))
-                return true;
-        }
+        list_for_each(item, &inner->bucket[i], hash_link)
+            below = MAX(below, sets_below(item->file, ep, depth + 1));
     }
-    return false;
+    return MIN(below + 1, NESTING_MAX + 1);
+}
+
+/* The longest way up through sets that hold this one. It ends: see nests_too_deep(). */
+static int sets_above(const struct eventpoll *ep)
+{
+    const struct epitem *item;
+    int above = 0;
+
+    list_for_each(item, &ep->file->f_epoll, file_link)
+        above = MAX(above, 1 + sets_above(item->ep));
+    return above;
+}
+
+/*
+ * A wake climbs from set to set, and a poll descends: on the kernel's stack, so
+ * that no way may be long, nor a circle.
+ */
+static bool nests_too_deep(const struct file *file, const struct eventpoll *ep)
+{
+    int below = sets_below(file, ep, 0);
+
+    return below > 0 && below + sets_above(ep) > NESTING_MAX;
 }
 
 static void ready_if(struct epitem *item, uint32_t events)
@@ -188,7 +211,7 @@ int epoll_ctl(struct file *epoll, int op, int fd, struct file *file, const struc
         return -EINVAL;
     switch (op) {
     case EPOLL_CTL_ADD:
-        if (loops(file, ep, 0))
+        if (nests_too_deep(file, ep))
             return -ELOOP;
         return item ? -EEXIST : add(ep, fd, file, event);
     case EPOLL_CTL_MOD:
@@ -321,5 +344,7 @@ int epoll_new(struct file **made)
     int err = anon_file("anon_inode:[eventpoll]", NULL, &epoll_operations, ep, O_RDWR, made);
     if (err)
         kfree(ep);
+    else
+        ep->file = *made;
     return err;
 }

@@ -156,7 +156,7 @@ int64_t vfs_splice(struct file *in, uint64_t *in_pos, struct file *out, uint64_t
             *(in_pos ? in_pos : &in->f_pos) += (uint64_t)put;
         total += put;
         len -= (size_t)put;
-        if (put < got || got < (int64_t)size)
+        if (put < got || got < (int64_t)size || signal_pending())
             break;
     }
     page_free(buf, 16);

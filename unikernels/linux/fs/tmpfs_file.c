@@ -324,6 +324,12 @@ static int punch_hole(struct tmpfs_inode *t, uint64_t offset, uint64_t end)
 
 static int allocate(struct tmpfs_inode *t, uint64_t offset, uint64_t end)
 {
+    struct page_stats stats;
+
+    /* What cannot succeed is not begun: it would take all memory first. */
+    page_stats(&stats);
+    if ((end - offset) >> PAGE_SHIFT > stats.total - MIN(stats.total, stats.kernel + stats.user))
+        return -ENOSPC;
     for (uint64_t index = offset >> PAGE_SHIFT; index << PAGE_SHIFT < end; index++) {
         uintptr_t *slot;
         int err = get_page(t, index, &slot);
