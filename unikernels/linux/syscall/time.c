@@ -16,6 +16,7 @@
 
 #define COARSE_RES_NS 4000000
 #define CLOCK_TICK_NS 10000000
+#define CPU_SLEEP_STEP_NS 1000000
 
 struct timeval64 {
     int64_t tv_sec, tv_usec;
@@ -77,6 +78,23 @@ static long restart_sleep(struct restart_block *b)
     return sleep_until(b->deadline_ns, b->arg, false);
 }
 
+/* As with timers on processor time (time/posix_timer.c), the wall's clock tells when to look again. */
+static long sleep_on_cpu_time(int clock, int64_t ns, bool absolute, uaddr_t rem)
+{
+    int64_t now, until;
+
+    clock_read(clock, &now);
+    if (absolute) until = ns;
+    else if (__builtin_add_overflow(now, ns, &until)) until = INT64_MAX;
+    for (; !clock_read(clock, &now) && now < until;) {
+        int err = wait_sleep(deadline_after(MAX(until - now, CPU_SLEEP_STEP_NS)));
+        if (!err || err == -ETIMEDOUT) continue;
+        if (absolute) return -ERESTARTNOHAND;
+        return rem && put_timespec(rem, until - now) ? -EFAULT : -EINTR;
+    }
+    return 0;
+}
+
 long sys_clock_nanosleep(long clock, long flags, long request, long rem)
 {
     struct __kernel_timespec ts;
@@ -85,11 +103,15 @@ long sys_clock_nanosleep(long clock, long flags, long request, long rem)
     if (clock == CLOCK_THREAD_CPUTIME_ID) return -EINVAL;
     int err = clock_read((int)clock, &now);
     if (err) return err;
-    if (!clock_is_wall((int)clock)) return -EOPNOTSUPP;
+    int tid;
+    bool on_cpu_time = clock_is_cpu((int)clock, &tid);
+    if (on_cpu_time && tid == current->tid) return -EINVAL; /* it would not end */
+    if (!on_cpu_time && !clock_is_wall((int)clock)) return -EOPNOTSUPP;
     if (copy_from_user(&ts, (uaddr_t)request, sizeof ts)) return -EFAULT;
     err = timespec_to_ns(&ts, &ns);
     if (err) return err;
     bool absolute = flags & TIMER_ABSTIME;
+    if (on_cpu_time) return sleep_on_cpu_time((int)clock, ns, absolute, (uaddr_t)rem);
     return sleep_until(clock_deadline((int)clock, ns, absolute), (uaddr_t)rem, absolute);
 }
 
@@ -257,7 +279,9 @@ long sys_timer_create(long clock, long event, long id)
     int err = clock_read((int)clock, &now);
 
     if (err) return err;
-    if (!clock_is_wall((int)clock)) return -EOPNOTSUPP;
+    int cpu_tid;
+    bool on_cpu_time = clock_is_cpu((int)clock, &cpu_tid);
+    if (!on_cpu_time && !clock_is_wall((int)clock)) return -EOPNOTSUPP;
     if (event) {
         if (copy_from_user(&ev, (uaddr_t)event, sizeof ev)) return -EFAULT;
         int kind = ev.notify & ~SIGEV_THREAD_ID;
@@ -271,6 +295,8 @@ long sys_timer_create(long clock, long event, long id)
     struct posix_timer *t = posix_timer_new();
     if (!t) return -EAGAIN;
     t->clock = (int)clock;
+    t->on_cpu_time = on_cpu_time;
+    t->cpu_tid = cpu_tid;
     t->notify = ev.notify;
     t->sig = ev.sig;
     t->tid = ev.tid;
@@ -300,7 +326,7 @@ long sys_timer_settime(long id, long flags, long new, long old)
     timer_cancel(&t->timer);
     t->interval_ns = value ? interval : 0;
     t->overrun = 0;
-    if (value) timer_arm(&t->timer, clock_deadline(t->clock, value, flags & TIMER_ABSTIME));
+    if (value) posix_timer_arm(t, value, flags & TIMER_ABSTIME);
     return old ? copy_to_user((uaddr_t)old, &before, sizeof before) : 0;
 }
 

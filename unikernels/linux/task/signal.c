@@ -113,6 +113,15 @@ static int sigpending_add(struct sigpending *p, const struct siginfo64 *info, bo
     return 0;
 }
 
+struct siginfo64 *signal_find_timer(struct sigpending *p, int sig, int timerid)
+{
+    struct sigqueue_entry *e;
+
+    list_for_each(e, &p->queue, link)
+        if (e->info.si_signo == sig && e->info.si_code == SI_TIMER && e->info.timer.timerid == timerid) return &e->info;
+    return NULL;
+}
+
 /* Takes the oldest entry of a signal. */
 static void sigpending_take(struct sigpending *p, int sig, struct siginfo64 *info)
 {

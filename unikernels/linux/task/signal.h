@@ -84,6 +84,9 @@ int signal_send_process(struct process *p, int sig);
 int signal_send_group(int pgid, int sig);
 int signal_send_info(struct process *p, struct task *only, const struct siginfo64 *info);
 
+/* The siginfo of a POSIX timer's signal that was not taken yet, NULL if there is none. */
+struct siginfo64 *signal_find_timer(struct sigpending *p, int sig, int timerid);
+
 /* The running task has something to deliver: sleepers give up with -ERESTARTSYS. */
 bool signal_pending(void);
 

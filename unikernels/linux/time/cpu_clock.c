@@ -48,6 +48,18 @@ int clock_read(int clock, int64_t *ns)
     }
 }
 
+bool clock_is_cpu(int clock, int *tid)
+{
+    int64_t ns;
+
+    *tid = clock == CLOCK_THREAD_CPUTIME_ID ? current->tid : 0;
+    if (clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID) return true;
+    if (clock >= 0 || read_dynamic(clock, &ns)) return false;
+    int id = ~(clock >> 3);
+    if (clock & CPUCLOCK_PER_THREAD) *tid = id ? id : current->tid;
+    return *tid || !id || id == current->process->pid;
+}
+
 bool clock_is_realtime(int clock)
 {
     return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM || clock == CLOCK_TAI;

@@ -9,6 +9,8 @@ int clock_read(int clock, int64_t *ns);
 /* One that can be slept on and timed with: CLOCK_REALTIME, MONOTONIC, BOOTTIME, TAI and the alarm clocks. */
 bool clock_is_wall(int clock);
 bool clock_is_realtime(int clock);
+/* One of the running process's processor time: *tid is 0 for all of it, else its thread. */
+bool clock_is_cpu(int clock, int *tid);
 /* Deadline (CLOCK_MONOTONIC ns) of a time of one of those clocks. */
 int64_t clock_deadline(int clock, int64_t ns, bool absolute);
 

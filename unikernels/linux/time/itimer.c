@@ -1,6 +1,7 @@
 /*
  * setitimer(2). ITIMER_REAL is a kernel timer; the two that count processor time
- * are looked at on the scheduler's ticks, so they are as fine as those.
+ * are looked at on the scheduler's ticks, so they are as fine as those. So is
+ * RLIMIT_CPU.
  */
 #include "time/itimer.h"
 
@@ -35,11 +36,27 @@ struct itimers *itimers_of(struct process *p)
     return p->itimers;
 }
 
+/* At the soft limit SIGXCPU, and again each second, as Linux: by moving the limit on. At the hard one the end. */
+static void check_cpu_limit(struct process *p)
+{
+    struct rlimit64 *limit = &p->rlimits[RLIMIT_CPU];
+
+    if (likely(limit->rlim_cur == RLIM64_INFINITY && limit->rlim_max == RLIM64_INFINITY)) return;
+    uint64_t seconds = (uint64_t)process_cpu_ns(p) / NSEC_PER_SEC;
+    if (seconds >= limit->rlim_max) {
+        signal_send_process(p, SIGKILL);
+    } else if (seconds >= limit->rlim_cur) {
+        limit->rlim_cur++;
+        signal_send_process(p, SIGXCPU);
+    }
+}
+
 void itimers_tick(struct process *p)
 {
     static const int signals[CPU_ITIMERS] = {SIGVTALRM, SIGPROF};
     struct itimers *it = p->itimers;
 
+    check_cpu_limit(p);
     if (!it) return;
     for (int i = 0; i < CPU_ITIMERS; i++) {
         struct cpu_itimer *c = &it->cpu[i];

@@ -1,7 +1,9 @@
 /*
  * linux-vdso.so.1 as programs see it. Clocks are read by calling the host's vDSO,
  * which lies elsewhere after a snapshot is resumed: the kernel refills the data.
- * Clocks that only our kernel knows (processor time) become system calls.
+ * Clocks that only our kernel knows (processor time) become system calls. Coarse
+ * and raw clocks are the plain ones, as in the kernel: whichever way a program
+ * reads a clock, it never goes backwards.
  */
 #include "time/vdso/vdso.h"
 
@@ -38,17 +40,17 @@ static long syscall2(long nr, long a, long b)
 
 int __vdso_clock_gettime(int clock, struct __kernel_timespec *ts)
 {
-    const uint32_t host_clocks = 1u << CLOCK_REALTIME | 1u << CLOCK_MONOTONIC | 1u << CLOCK_MONOTONIC_RAW |
-                                 1u << CLOCK_REALTIME_COARSE | 1u << CLOCK_MONOTONIC_COARSE | 1u << CLOCK_BOOTTIME;
-    const uint32_t shifted = 1u << CLOCK_MONOTONIC | 1u << CLOCK_MONOTONIC_RAW | 1u << CLOCK_MONOTONIC_COARSE |
-                             1u << CLOCK_BOOTTIME;
+    const uint32_t realtime = 1u << CLOCK_REALTIME | 1u << CLOCK_REALTIME_COARSE;
+    const uint32_t monotonic = 1u << CLOCK_MONOTONIC | 1u << CLOCK_MONOTONIC_RAW | 1u << CLOCK_MONOTONIC_COARSE |
+                               1u << CLOCK_BOOTTIME;
     uint64_t host = __vdso_runnc_data.host_clock_gettime;
     int64_t offset = __vdso_runnc_data.monotonic_offset_ns;
 
-    if (!host || (unsigned)clock > 31 || !(host_clocks >> clock & 1))
+    if (!host || (unsigned)clock > 31 || !((realtime | monotonic) >> clock & 1))
         return (int)syscall2(__NR_clock_gettime, clock, (long)ts);
-    int r = ((int (*)(int, struct __kernel_timespec *))host)(clock, ts);
-    if (r || !offset || !(shifted >> clock & 1)) return r;
+    int shifted = (int)(monotonic >> clock & 1);
+    int r = ((int (*)(int, struct __kernel_timespec *))host)(shifted ? CLOCK_MONOTONIC : CLOCK_REALTIME, ts);
+    if (r || !offset || !shifted) return r;
     int64_t ns = ts->tv_nsec + offset % NSEC_PER_SEC;
     int64_t carry = ns >= NSEC_PER_SEC ? 1 : ns < 0 ? -1 : 0;
     ts->tv_sec += offset / NSEC_PER_SEC + carry;
