@@ -11,20 +11,20 @@ import { Tree } from './guest.ts';
 
 const here = join(dirname(fileURLToPath(import.meta.url)), 'terminal');
 
-/** What to type, once the program has asked for it. */
+/** What to type, once the program has asked for it. Nothing is typed ahead: its echo could come anywhere. */
 const steps = [
   ['line> ', 'hello\r'],
   ['erase> ', 'abc\x7f\x7fx\x7f\x7f\x7f\x7fyz\r'],
   ['kill> ', 'wrong\x15right\r'],
   ['word> ', 'one two  \x17three\r'],
   ['literal> ', 'a\x16\x03b\r'],
-  ['carriage return> ', 'x\ny'],
+  ['carriage return> ', 'x\n'],
   ['control> ', '\x01\x02 \tz\r'],
   ['partial> ', 'part\x04'],
   ['end of file> ', '\x04'],
   ['interrupt> ', '\x03'],
   ['quit> ', '\x1c'],
-  ['two lines> ', 'first line\rsecond\r'],
+  ['in two reads> ', 'first line\r'],
   ['password> ', 'secret\r'],
   ['three> ', '\x03\rx'],
   ['done> ', 'end\r'],

@@ -8,9 +8,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-static volatile int caught;
-static void catch_it(int sig) { caught = sig; }
-
 static void show(const char *text, ssize_t n)
 {
     printf("[%zd:", n);
@@ -26,14 +23,28 @@ static void ask(const char *name)
     printf("%s> ", name);
     ssize_t n = read(0, text, sizeof(text));
     if (n < 0)
-        printf("[%s, signal %d]\n", strerror(errno), caught);
+        printf("[%s]\n", strerror(errno));
     else
         show(text, n);
 }
 
+/* The key for a signal may be typed before we wait for it: it is blocked, and stays pending. */
+static void ask_signal(const char *name)
+{
+    sigset_t set;
+    int sig = 0;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    printf("%s> ", name);
+    sigwait(&set, &sig);
+    printf("[signal %d]\n", sig);
+}
+
 int main(void)
 {
-    struct sigaction sa = {.sa_handler = catch_it};
     struct termios old, raw;
     struct winsize size;
     struct pollfd pfd = {0, POLLIN | POLLOUT, 0};
@@ -41,8 +52,6 @@ int main(void)
     int n;
 
     setvbuf(stdout, NULL, _IONBF, 0);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGQUIT, &sa, NULL);
     printf("terminals %d %d %d\n", isatty(0), isatty(1), isatty(2));
     tcgetattr(0, &old);
     printf("modes %o %o %o %o\n", old.c_iflag, old.c_oflag, old.c_cflag & ~HUPCL, old.c_lflag);
@@ -60,12 +69,10 @@ int main(void)
     ask("control");
     ask("partial");
     ask("end of file");
-    ask("interrupt");
-    ask("quit");
-    printf("two lines> ");
+    ask_signal("interrupt");
+    ask_signal("quit");
+    printf("in two reads> ");
     n = (int)read(0, text, 4);
-    show(text, n);
-    n = (int)read(0, text, 100);
     show(text, n);
     n = (int)read(0, text, 100);
     show(text, n);
