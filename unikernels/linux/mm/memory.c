@@ -73,26 +73,24 @@ void memory_wipe(uaddr_t start, uaddr_t end)
 
 bool memory_protect(uaddr_t start, uaddr_t end, int prot)
 {
-    /* A program that can write can read; the host's PROT_WRITE alone would say so too. */
-    return !memory.memctl || host_mprotect(start, end - start, prot);
+    if (memory.memctl) return host_mprotect(start, end - start, prot);
+    return !(prot & PROT_WRITE) || rangeset_add(&memory.dirty, start, end);
 }
 
 static void wipe_dirty(uaddr_t start, uaddr_t end)
 {
     struct range r;
 
-    while (rangeset_first(&memory.dirty, start, end, &r)) {
-        memory_wipe(r.start, r.end);
-        start = r.end;
-    }
+    for (uaddr_t a = start; rangeset_first(&memory.dirty, a, end, &r); a = r.end) memory_wipe(r.start, r.end);
 }
 
 bool memory_commit(uaddr_t start, uaddr_t end, int prot)
 {
     if (!memory.memctl) {
         wipe_dirty(start, end);
+        rangeset_remove(&memory.dirty, start, end);
         if (memory_in_companion(start, end)) memory_wipe(start, end);
-        return rangeset_add(&memory.dirty, start, end);
+        return memory_protect(start, end, prot);
     }
     if (memory_in_companion(start, end)) {
         if (!host_mprotect(start, end - start, PROT_READ | PROT_WRITE)) return false;
