@@ -101,7 +101,7 @@ static void kernel_event(int sig, const struct siginfo64 *info, struct ucontext6
         if (mc->ip >= (uintptr_t)idle_begin && mc->ip < (uintptr_t)idle_end) mc->ip = (uintptr_t)idle_abort;
         return;
     }
-    if (mm_fault_in(info->fault.addr)) return;
+    if (mm_fault_in(info->fault.addr, mc->err)) return;
     uintptr_t to = find_fixup(mc->ip);
     if (!to)
         panic("fault: signal %d at %p, address %p", sig, (void *)mc->ip, (void *)info->fault.addr);
@@ -153,7 +153,7 @@ void signal_event(int sig, const struct siginfo64 *info, struct ucontext64 *uc)
         }
     }
     if (fault) {
-        if (mm_fault_in(info->fault.addr)) return;
+        if (mm_fault_in(info->fault.addr, mc->err)) return;
         event.sig = sig;
         event.code = info->si_code;
         event.addr = info->fault.addr;

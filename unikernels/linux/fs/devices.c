@@ -9,6 +9,7 @@
 #include "console/console.h"
 #include "lib/print.h"
 #include "lib/random.h"
+#include "mm/file_map.h"
 #include "task/signal.h"
 
 /* As user space encodes dev_t (small numbers). */
@@ -77,6 +78,11 @@ static const struct file_operations full_operations = {
     .read = zero_read, .write = full_write, .llseek = null_llseek};
 static const struct file_operations random_operations = {
     .read = random_read, .write = null_write, .llseek = null_llseek};
+
+bool file_is_zeros(struct file *file)
+{
+    return file->f_op == &zero_operations;
+}
 
 static const struct device {
     const char *name; /* in /dev; NULL: no node there */

@@ -4,6 +4,7 @@
 #include <linux/stat.h>
 
 #include "fs/locks.h"
+#include "fs/tmpfs.h"
 #include "fs/vfs.h"
 #include "fs/walk.h"
 #include "lib/string.h"
@@ -401,6 +402,10 @@ int file_may_map(struct file *file, int prot, int flags)
         return -EACCES;
     if ((flags & MAP_TYPE) != MAP_PRIVATE && prot & PROT_WRITE && !file->f_write)
         return -EACCES;
+    int seals = tmpfs_seals(file, false, 0);
+    if ((flags & MAP_TYPE) != MAP_PRIVATE && prot & PROT_WRITE && seals > 0 &&
+        seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+        return -EPERM;
     if (prot & PROT_EXEC && file->f_dentry->d_sb->s_flags & SB_NOEXEC)
         return -EPERM;
     return file->f_op->mappable ? 0 : -ENODEV;

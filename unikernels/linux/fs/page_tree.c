@@ -4,6 +4,7 @@
 
 #include "boot/host.h"
 #include "lib/string.h"
+#include "mm/memory.h"
 #include "mm/mm.h"
 #include "mm/page.h"
 #include "mm/uaccess.h"
@@ -58,6 +59,8 @@ static bool truncate_slot(struct page_tree *tree, uintptr_t *slot, unsigned leve
             return false;
         if (*slot & PAGE_HOME) {
             page_clear(*slot, 0, PAGE_SIZE);
+            /* Behind the file's end: touching it is SIGBUS until the file grows again. */
+            memory_protect(*slot & ~PAGE_HOME, (*slot & ~PAGE_HOME) + PAGE_SIZE, PROT_NONE);
             return false;
         }
         page_free((void *)*slot, 1);

@@ -107,10 +107,6 @@ static int64_t pipe_write(struct kiocb *kiocb, struct iov_iter *from)
     size_t atomic = from->count <= PIPE_BUF ? from->count : 1;
     int64_t done = 0;
 
-    if (pipe->readers == 0)
-        return broken();
-    if (from->count == 0)
-        return 0;
     while (from->count > 0) {
         if (pipe->readers == 0)
             return done ? done : broken();

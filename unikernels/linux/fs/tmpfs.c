@@ -828,6 +828,15 @@ int tmpfs_memfd(const char *name, bool sealable, int flags, struct file **made)
     return err;
 }
 
+/* Some page lives in a shared mapping. */
+static bool has_homes(struct tmpfs_inode *t)
+{
+    for (uint64_t index = 0; page_tree_next(&t->file.pages, &index); index++)
+        if (*page_tree_slot(&t->file.pages, index, false) & PAGE_HOME)
+            return true;
+    return false;
+}
+
 int tmpfs_seals(struct file *file, bool add, uint32_t seals)
 {
     const uint32_t known = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
@@ -841,6 +850,9 @@ int tmpfs_seals(struct file *file, bool add, uint32_t seals)
         return -EPERM;
     if (seals & ~known)
         return -EINVAL;
+    /* A shared mapping could go on writing. */
+    if (seals & F_SEAL_WRITE && has_homes(t))
+        return -EBUSY;
     t->file.seals |= seals;
     return 0;
 }

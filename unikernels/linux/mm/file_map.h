@@ -49,6 +49,9 @@ uintptr_t file_segments(struct file *, size_t *len);
  */
 int file_may_map(struct file *, int prot, int flags);
 
+/* /dev/zero: mapping it is mapping anonymous memory. */
+bool file_is_zeros(struct file *);
+
 /* Programs can write to it, so that a shared mapping must be one with the file. */
 bool file_is_shareable(struct file *);
 

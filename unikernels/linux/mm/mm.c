@@ -16,6 +16,9 @@
 #include "task/task.h"
 
 #define STACK_GUARD_GAP (256 * PAGE_SIZE) /* as Linux's stack_guard_gap */
+/* Of the processor's error code. */
+#define FAULT_WRITE 2
+#define FAULT_EXEC 16
 #define HEAP_ZONE_START 0x100000000ul
 
 static struct {
@@ -179,11 +182,24 @@ static bool grow_down(struct mm *mm, uaddr_t addr)
     return vma_insert(mm, &more);
 }
 
-bool mm_fault_in(uaddr_t addr)
+/* A shared mapping whose file has grown: the page was closed while it lay behind the end. */
+static bool open_grown(struct mm *mm, uaddr_t addr, uint64_t err)
+{
+    const struct vma *v = mm_find(mm, addr);
+    int needed = err & FAULT_EXEC ? PROT_EXEC : err & FAULT_WRITE ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
+
+    /* What its protection forbids is a fault whatever the file's size. */
+    if (!v || !(v->flags & VMA_HOME) || !(v->prot & needed)) return false;
+    uaddr_t page = PAGE_DOWN(addr);
+    if (v->offset + (page - v->start) >= PAGE_UP(file_size(v->file))) return false;
+    return memory_protect(page, page + PAGE_SIZE, v->prot);
+}
+
+bool mm_fault_in(uaddr_t addr, uint64_t err)
 {
     if (!current || !current->process || !current->process->mm) return false;
     struct mm *mm = current->process->mm;
-    return user_range_max(addr) && (lazy_fault(mm, addr) || grow_down(mm, addr));
+    return user_range_max(addr) && (lazy_fault(mm, addr) || grow_down(mm, addr) || open_grown(mm, addr, err));
 }
 
 int mm_fault_code(struct mm *mm, uaddr_t addr)

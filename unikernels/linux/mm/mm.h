@@ -100,8 +100,11 @@ bool user_range_ok(uaddr_t addr, size_t n, bool write);
 /* Bytes from addr to the end of the programs' part; 0 if addr is outside. */
 size_t user_range_max(uaddr_t addr);
 
-/* A fault at addr: true if it was mended (a stack that grows) and the instruction can be tried again. */
-bool mm_fault_in(uaddr_t addr);
+/*
+ * A fault at addr, err being the processor's error code: true if it was mended (a
+ * stack or a file that grew) and the instruction can be tried again.
+ */
+bool mm_fault_in(uaddr_t addr, uint64_t err);
 /* The page lies in a file mapping behind the file's last page: SIGBUS. */
 bool mm_beyond_file(struct mm *mm, uaddr_t addr);
 /* The kernel keeps this part of the address space for itself. */

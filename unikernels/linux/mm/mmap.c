@@ -328,11 +328,51 @@ long mm_protect(struct mm *mm, uaddr_t addr, size_t len, int prot)
     return full ? 0 : -ENOMEM;
 }
 
+/* madvise(MADV_DONTNEED) of one vma: back to what a first touch would find. */
+static void forget(struct vma *v, uaddr_t start, uaddr_t end)
+{
+    if (v->flags & VMA_SHARED) return; /* the pages belong to the object, not to the mapping */
+    memory_discard(start, end);
+    lazy_drop(start, end);
+    if (v->file && !(v->flags & VMA_SEGMENT)) {
+        memory_protect(start, end, PROT_NONE);
+        fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
+    } else if (!v->file && v->flags & VMA_SEGMENT) {
+        memory_commit(start, end, host_prot(v->prot));
+    } else if (v->file && v->prot & PROT_EXEC) {
+        patch_forget(start, end);
+    }
+}
+
 static bool all_same(struct mm *mm, uaddr_t start, uaddr_t end)
 {
     struct vma *v = mm_find(mm, start);
 
     return v && v->end >= end;
+}
+
+/* The file's pages live in the mapping: they go home to the file and move in again elsewhere. */
+static long move_home(struct mm *mm, const struct vma *old, uaddr_t from, size_t old_len, size_t new_len, uaddr_t to)
+{
+    struct vma source = *old;
+
+    if (source.start != from || source.end != from + old_len || source.aliases ||
+        mm_mapped_elsewhere(mm, from, from + old_len))
+        return -ENOMEM;
+    file_get(source.file);
+    long r = unmap_range(mm, from, from + old_len);
+    if (!r) r = map_home(mm, to, new_len, source.prot, true, source.file, source.offset);
+    if (r < 0) map_home(mm, from, old_len, source.prot, true, source.file, source.offset);
+    file_put(source.file);
+    return r;
+}
+
+/* What a grown mapping of a file shows behind its old end; pages behind the file's stay closed. */
+static int fill_tail(uaddr_t start, uaddr_t end, const struct vma *v)
+{
+    if (start == end) return 0;
+    if (!memory_protect(start, end, PROT_NONE)) return -ENOMEM;
+    return fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
 }
 
 static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, size_t old_len, size_t new_len,
@@ -342,13 +382,15 @@ static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, siz
     int prot = old->prot;
     struct vma source = *old;
 
-    if (source.flags & VMA_HOME) return -ENOMEM; /* the file's pages live here */
+    if (source.flags & VMA_HOME)
+        return flags & MREMAP_DONTUNMAP ? -ENOMEM : move_home(mm, old, from, old_len, new_len, to);
     int err = lazy_fill(mm, from, from + keep);
     if (err) return err;
     if (source.file) file_get(source.file);
     long r = map_at(mm, to, new_len, PROT_READ | PROT_WRITE, source.flags & ~(uint32_t)VMA_SEGMENT, NULL, 0);
     if (r < 0) goto out;
-    if (!(prot & PROT_READ)) memory_protect(from, from + keep, PROT_READ);
+    /* Also for pages behind a file's end, which are closed. */
+    if (!(prot & PROT_READ) || source.file) memory_protect(from, from + keep, PROT_READ);
     memcpy((void *)to, (const void *)from, keep);
     unsigned i = vma_index(mm, to);
     if (!vma_split(mm, to, to + new_len)) {
@@ -361,10 +403,11 @@ static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, siz
     source.file = NULL;
     vma_set_prot(mm, &mm->vmas[i], prot);
     if (prot != (PROT_READ | PROT_WRITE)) memory_protect(to, to + new_len, host_prot(prot));
+    if (mm->vmas[i].file) fill_tail(to + keep, to + new_len, &mm->vmas[i]);
     vma_join(mm, to, to + new_len + 1);
     if (flags & MREMAP_DONTUNMAP) {
-        memory_discard(from, from + old_len);
         memory_protect(from, from + old_len, host_prot(prot));
+        forget(mm_find(mm, from), from, from + old_len);
     } else {
         unmap_range(mm, from, from + old_len);
     }
@@ -411,6 +454,11 @@ long mm_remap(struct mm *mm, uaddr_t old, size_t old_len, size_t new_len, int fl
         if (!memory_commit(end, new_end, host_prot(more.prot)) || !vma_insert(mm, &more)) return -ENOMEM;
         return (long)old;
     }
+    if (v->flags & VMA_HOME && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && v->end == end &&
+        range_valid(end, new_len - old_len) && vma_range_free(mm, end, new_end) &&
+        !mm_mapped_elsewhere(mm, end, new_end) && !memory_in_companion(end, new_end) &&
+        map_home(mm, end, new_len - old_len, v->prot, true, v->file, v->offset + (end - v->start)) >= 0)
+        return (long)old;
     if (!(flags & MREMAP_MAYMOVE)) return -ENOMEM;
     if (flags & MREMAP_FIXED) {
         int err = unmap_range(mm, new_addr, new_addr + new_len);
@@ -422,22 +470,6 @@ long mm_remap(struct mm *mm, uaddr_t old, size_t old_len, size_t new_len, int fl
     }
     v = mm_find(mm, old); /* the list may have moved */
     return move_mapping(mm, v, old, old_len, new_len, new_addr, flags);
-}
-
-/* madvise(MADV_DONTNEED) of one vma: back to what a first touch would find. */
-static void forget(struct vma *v, uaddr_t start, uaddr_t end)
-{
-    if (v->flags & VMA_SHARED) return; /* the pages belong to the object, not to the mapping */
-    memory_discard(start, end);
-    lazy_drop(start, end);
-    if (v->file && !(v->flags & VMA_SEGMENT)) {
-        memory_protect(start, end, PROT_NONE);
-        fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
-    } else if (!v->file && v->flags & VMA_SEGMENT) {
-        memory_commit(start, end, host_prot(v->prot));
-    } else if (v->file && v->prot & PROT_EXEC) {
-        patch_forget(start, end);
-    }
 }
 
 long mm_advise(struct mm *mm, uaddr_t addr, size_t len, int advice)

@@ -45,6 +45,11 @@ long sys_mmap(long addr, long len, long prot, long flags, long fd, long offset)
             file_put(file);
             return err;
         }
+        if (file_is_zeros(file)) {
+            file_put(file);
+            file = NULL;
+            offset = 0;
+        }
     } else {
         offset = 0;
     }
