@@ -265,7 +265,8 @@ static void receive_canonical(struct tty *tty, uint8_t c)
         finish_line(tty);
         return;
     }
-    bool end = !tty->literal && (c == '\n' || is_control(tty, VEOL, c) || (is_control(tty, VEOL2, c) && local(tty, IEXTEN)));
+    bool end = !tty->literal && (c == '\n' || is_control(tty, VEOL, c) ||
+                                 (is_control(tty, VEOL2, c) && local(tty, IEXTEN)));
     /* A full line still takes its end. */
     if (room(tty) == 0 || (room(tty) == 1 && !end))
         return;

@@ -59,7 +59,8 @@ static int show_cpuinfo(struct seq_file *seq, uint64_t arg)
         {1, 2, 23, "popcnt"}, {1, 2, 25, "aes"}, {1, 2, 26, "xsave"}, {1, 2, 28, "avx"}, {1, 2, 29, "f16c"},
         {1, 2, 30, "rdrand"}, {7, 1, 0, "fsgsbase"}, {7, 1, 3, "bmi1"}, {7, 1, 5, "avx2"}, {7, 1, 8, "bmi2"},
         {7, 1, 9, "erms"}, {7, 1, 16, "avx512f"}, {7, 1, 18, "rdseed"}, {7, 1, 19, "adx"}, {7, 1, 29, "sha_ni"},
-        {0x80000001, 3, 11, "syscall"}, {0x80000001, 3, 20, "nx"}, {0x80000001, 3, 29, "lm"}, {0x80000001, 2, 0, "lahf_lm"},
+        {0x80000001, 3, 11, "syscall"}, {0x80000001, 3, 20, "nx"}, {0x80000001, 3, 29, "lm"},
+        {0x80000001, 2, 0, "lahf_lm"},
     };
     uint32_t r[4], name[13] = {0};
     char vendor[13] = {0};
@@ -80,13 +81,17 @@ static int show_cpuinfo(struct seq_file *seq, uint64_t arg)
     seq_printf(seq,
                "processor\t: 0\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\nstepping\t: %u\n",
                vendor, family, model, (const char *)name, r[0] & 15);
-    seq_puts(seq, "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\napicid\t\t: 0\nfpu\t\t: yes\nflags\t\t:");
+    seq_puts(seq,
+             "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\napicid\t\t: 0\nfpu\t\t: yes\n"
+             "flags\t\t:");
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
         cpuid(flags[i].leaf, r);
         if (r[flags[i].reg] >> flags[i].bit & 1)
             seq_printf(seq, " %s", flags[i].name);
     }
-    seq_printf(seq, "\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 48 bits physical, 48 bits virtual\n\n");
+    seq_printf(seq,
+               "\nclflush size\t: 64\ncache_alignment\t: 64\n"
+               "address sizes\t: 48 bits physical, 48 bits virtual\n\n");
     return 0;
 }
 
@@ -126,7 +131,8 @@ static int show_uptime(struct seq_file *seq, uint64_t arg)
 
     (void)arg;
     seq_printf(seq, "%lld.%02lld %lld.%02lld\n", (long long)(uptime / NSEC_PER_SEC),
-               (long long)(uptime / 10000000 % 100), (long long)(idle / NSEC_PER_SEC), (long long)(idle / 10000000 % 100));
+               (long long)(uptime / 10000000 % 100), (long long)(idle / NSEC_PER_SEC),
+               (long long)(idle / 10000000 % 100));
     return 0;
 }
 
@@ -290,7 +296,8 @@ static const struct pseudo_entry root_children[] = {
     PSEUDO_TEXT("cmdline", "\n"),
     PSEUDO_FILE("cpuinfo", show_cpuinfo),
     PSEUDO_TEXT("devices", "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n136 pts\n\nBlock devices:\n"),
-    PSEUDO_TEXT("filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\tmqueue\nnodev\toverlay\n"),
+    PSEUDO_TEXT("filesystems",
+                "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\tmqueue\nnodev\toverlay\n"),
     PSEUDO_FILE("loadavg", show_loadavg),
     PSEUDO_FILE("meminfo", show_meminfo),
     {.name = "mounts", .mode = S_IFLNK | 0777, .text = "self/mounts"},

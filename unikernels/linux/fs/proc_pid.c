@@ -153,7 +153,9 @@ static void show_signals(struct seq_file *seq, const struct process *process, co
         else if (handler != SIGACTION_DEFAULT)
             caught |= SIGBIT(n + 1);
     }
-    seq_printf(seq, "SigQ:\t0/%llu\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
+    seq_printf(seq,
+               "SigQ:\t0/%llu\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\n"
+               "SigCgt:\t%016llx\n",
                (unsigned long long)process->rlimits[RLIMIT_SIGPENDING].rlim_cur, (unsigned long long)task->pending.set,
                (unsigned long long)process->pending.set, (unsigned long long)task->blocked,
                (unsigned long long)ignored, (unsigned long long)caught);
@@ -177,21 +179,32 @@ static int show_status(struct seq_file *seq, uint64_t arg)
                cred->suid, cred->fsuid, cred->gid, cred->egid, cred->sgid, cred->fsgid);
     for (uint32_t i = 0; i < cred->ngroups; i++)
         seq_printf(seq, "%u ", cred->groups[i]);
-    seq_printf(seq, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", process->pid, task->tid, process->pgid, process->sid);
+    seq_printf(seq,
+               "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n",
+               process->pid, task->tid, process->pgid, process->sid);
     if (mm) {
         size_t rss = resident_pages(mm) * 4;
-        seq_printf(seq, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
+        seq_printf(seq,
+                   "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n"
+                   "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
                    mm->pages * 4, mm->pages * 4, rss, rss);
-        seq_printf(seq, "RssAnon:\t%8lu kB\nRssFile:\t       0 kB\nRssShmem:\t       0 kB\nVmData:\t%8lu kB\nVmStk:\t     132 kB\nVmExe:\t%8lu kB\nVmLib:\t       0 kB\nVmPTE:\t       0 kB\nVmSwap:\t       0 kB\n",
+        seq_printf(seq,
+                   "RssAnon:\t%8lu kB\nRssFile:\t       0 kB\nRssShmem:\t       0 kB\nVmData:\t%8lu kB\n"
+                   "VmStk:\t     132 kB\nVmExe:\t%8lu kB\nVmLib:\t       0 kB\nVmPTE:\t       0 kB\n"
+                   "VmSwap:\t       0 kB\n",
                    rss, rss, (mm->end_code - mm->start_code) / 1024);
     }
     seq_printf(seq, "Threads:\t%d\n", process->ntasks);
     show_signals(seq, process, task);
-    seq_printf(seq, "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\nNoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n",
+    seq_printf(seq,
+               "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\n"
+               "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n",
                (unsigned long long)cred->cap_inheritable, (unsigned long long)cred->cap_permitted,
                (unsigned long long)cred->cap_effective, (unsigned long long)cred->cap_bounding,
                (unsigned long long)cred->cap_ambient, cred->no_new_privs);
-    seq_printf(seq, "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n",
+    seq_printf(seq,
+               "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\n"
+               "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n",
                (unsigned long long)task->switches_voluntary, (unsigned long long)task->switches_involuntary);
     return 0;
 }
@@ -310,12 +323,15 @@ static int show_maps(struct seq_file *seq, uint64_t arg)
     return 0;
 }
 
-static void show_smap_sizes(struct seq_file *seq, size_t pages, size_t resident)
+static void show_smap_sizes(struct seq_file *seq, size_t resident)
 {
-    seq_printf(seq, "Rss:            %8lu kB\nPss:            %8lu kB\nShared_Clean:          0 kB\nShared_Dirty:          0 kB\n"
-                    "Private_Clean:         0 kB\nPrivate_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\nSwap:                  0 kB\n",
-               resident * 4, resident * 4, resident * 4, resident * 4, resident * 4);
-    (void)pages;
+    size_t kib = resident * (PAGE_SIZE / 1024);
+
+    seq_printf(seq,
+               "Rss:            %8lu kB\nPss:            %8lu kB\nShared_Clean:          0 kB\n"
+               "Shared_Dirty:          0 kB\nPrivate_Clean:         0 kB\nPrivate_Dirty:  %8lu kB\n"
+               "Referenced:     %8lu kB\nAnonymous:      %8lu kB\nSwap:                  0 kB\n",
+               kib, kib, kib, kib, kib);
 }
 
 static int show_smaps(struct seq_file *seq, uint64_t arg)
@@ -329,7 +345,7 @@ static int show_smaps(struct seq_file *seq, uint64_t arg)
         size_t pages = (vma->end - vma->start) >> PAGE_SHIFT;
         show_vma(seq, process->mm, vma);
         seq_printf(seq, "Size:           %8lu kB\n", pages * 4);
-        show_smap_sizes(seq, pages, vma->prot == PROT_NONE ? 0 : pages);
+        show_smap_sizes(seq, vma->prot == PROT_NONE ? 0 : pages);
     }
     return 0;
 }
@@ -343,7 +359,7 @@ static int show_smaps_rollup(struct seq_file *seq, uint64_t arg)
     const struct mm *mm = process->mm;
     seq_printf(seq, "%08lx-%08lx ---p 00000000 00:00 0                          [rollup]\n",
                mm->count ? mm->vmas[0].start : 0, mm->count ? mm->vmas[mm->count - 1].end : 0);
-    show_smap_sizes(seq, mm->pages, resident_pages(mm));
+    show_smap_sizes(seq, resident_pages(mm));
     return 0;
 }
 
