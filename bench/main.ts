@@ -13,10 +13,11 @@ import { root } from './measure.ts';
 import { brokenPromises, parsePromises } from './promises.ts';
 import { dockerBench } from './docker.ts';
 import { lifecycleBench } from './lifecycle.ts';
+import { linuxBench } from './linux.ts';
 import { runBench } from './run.ts';
 import { tenderBench } from './tender.ts';
 
-const benches: readonly Bench[] = [tenderBench, runBench, lifecycleBench, dockerBench];
+const benches: readonly Bench[] = [tenderBench, runBench, lifecycleBench, linuxBench, dockerBench];
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
