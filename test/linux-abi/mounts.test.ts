@@ -9,12 +9,9 @@ import { MOUNTS, Tree, type Outcome } from './guest.ts';
 
 const MTIME = 1_234_567_890n;
 
-type Kind = {
-  [T in LayerEntry['type']]: Omit<
-    Extract<LayerEntry, { type: T }>,
-    'path' | 'mode' | 'uid' | 'gid' | 'mtimeNs'
-  >;
-}[LayerEntry['type']];
+type Attribute = 'path' | 'mode' | 'uid' | 'gid' | 'mtimeNs';
+type WithoutAttributes<E> = E extends LayerEntry ? Omit<E, Attribute> : never;
+type Kind = WithoutAttributes<LayerEntry>;
 
 function entry(path: string, kind: Kind, mode = 0o644, uid = 0): LayerEntry {
   const attributes = { path: Buffer.from(path), mode, uid, gid: uid, mtimeNs: MTIME * 1_000_000_000n };
