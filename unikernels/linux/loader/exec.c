@@ -74,11 +74,13 @@ int exec_strings_add_user(struct exec_strings *s, uaddr_t text)
 {
     /* Most are short: try what is left of a page first. */
     size_t room = 128;
+    bool tight = false; /* less than was wanted is left: what does not fit now never will */
 
     for (;;) {
         int err = reserve(s, room);
         if (err) {
             if (err != -E2BIG || room == 1) return err;
+            tight = true;
             room = MAX(room / 2, 1ul);
             continue;
         }
@@ -88,7 +90,7 @@ int exec_strings_add_user(struct exec_strings *s, uaddr_t text)
             return 0;
         }
         if (n != -ENAMETOOLONG) return (int)n;
-        if (room >= STRING_MAX || room < 128) return -E2BIG;
+        if (tight || room >= STRING_MAX) return -E2BIG;
         room = MIN(room * 4, STRING_MAX);
     }
 }

@@ -1,0 +1,77 @@
+/* Each argument names a way to end; what is left over is the exit status. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void *exit_all(void *arg)
+{
+    syscall(SYS_exit_group, 7);
+    return arg;
+}
+
+static void *print_later(void *arg)
+{
+    usleep(10000);
+    puts("the last thread");
+    return arg;
+}
+
+static void farewell(void)
+{
+    puts("farewell");
+}
+
+/* Runs itself with n arguments of so many bytes. */
+static int again(int n, size_t bytes)
+{
+    char **argv = calloc((size_t)n + 3, sizeof(*argv)), *text = malloc(bytes + 1);
+
+    memset(text, 'x', bytes);
+    text[bytes] = '\0';
+    argv[0] = "endings";
+    argv[1] = "count";
+    for (int i = 0; i < n; i++)
+        argv[i + 2] = text;
+    execv("/proc/self/exe", argv);
+    printf("%s\n", strerror(errno));
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *how = argc > 1 ? argv[1] : "";
+    pthread_t t;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (!strcmp(how, "count")) {
+        size_t sum = 0;
+        for (int i = 2; i < argc; i++)
+            sum += strlen(argv[i]);
+        printf("%d arguments, %zu bytes\n", argc - 2, sum);
+    } else if (!strcmp(how, "return")) {
+        atexit(farewell);
+        return 256 + 3;
+    } else if (!strcmp(how, "quick")) {
+        atexit(farewell);
+        _exit(255);
+    } else if (!strcmp(how, "thread")) {
+        pthread_create(&t, NULL, exit_all, NULL);
+        pause();
+    } else if (!strcmp(how, "main-first")) {
+        pthread_create(&t, NULL, print_later, NULL);
+        pthread_exit(NULL);
+    } else if (!strcmp(how, "many-arguments")) {
+        return again(1500, 1000);
+    } else if (!strcmp(how, "long-argument")) {
+        return again(1, 131071);
+    } else if (!strcmp(how, "too-long-argument")) {
+        return again(1, 131072);
+    } else if (!strcmp(how, "too-many-arguments")) {
+        return again(100, 100000);
+    }
+    return 0;
+}
