@@ -2,11 +2,10 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import { succeed } from '../support/command.ts';
 import { Dockerd } from '../support/dockerd.ts';
-import { cgroupFile, cgroupFolder, procStatus } from '../support/host-state.ts';
+import { cgroupFile, joinCgroups, procStatus } from '../support/host-state.ts';
 import { GREETING, IMAGE } from '../support/images.ts';
 import { isOurs, runtime } from '../support/paths.ts';
 import { onTerminal } from '../support/terminal.ts';
@@ -276,20 +275,37 @@ describe('docker', function () {
     });
 
     it('OOMKilled is true when the host ran out of memory for it', async () => {
-      const id = await docker.runDetached(['--memory=32m', '--memory-swap=32m', '--oom-score-adj=1000']);
-      const folder = cgroupFolder(await docker.pid(id), 'memory');
+      // A guest cannot use more than its share, so others are put beside it that do.
+      const id = await docker.runDetached(['--memory=32m', '--memory-swap=32m']);
+      const pid = await docker.pid(id);
       const ended = docker.docker('wait', id);
-      // The guest cannot use more than its share, so others are put beside it that do, each of them small enough
-      // not to be the kernel's first choice.
-      const hogs = 'read go; for i in 1 2 3 4; do cat /dev/zero | tail -c 100m & done; wait';
-      const hog = spawn('/bin/sh', ['-c', hogs], {
-        stdio: ['pipe', 'ignore', 'ignore'],
+      // containerd's shim tells of it and of the end in any order, and dockerd believes it only when it comes
+      // first: so it happens once before.
+      const events = spawn('docker', [...docker.client, 'events', '--since=1m', '--filter=event=oom'], {
+        stdio: ['ignore', 'pipe', 'ignore'],
       });
-      writeFileSync(join(folder, 'cgroup.procs'), String(hog.pid));
-      hog.stdin.end('go\n');
+      const large = fillMemory(pid, 1, '100m');
+      for await (const chunk of events.stdout) if (String(chunk).includes(id)) break;
+      events.kill();
+      large.end();
+      expect(await docker.inspect(id, '.State.Running')).to.equal('true');
+      // Now it is the kernel's first choice, as none of the others takes all there is.
+      writeFileSync(`/proc/${String(pid)}/oom_score_adj`, '1000');
+      const small = fillMemory(pid, 8, '5m');
       expect(await ended).to.equal('137');
+      small.end();
       expect(await docker.inspect(id, '.State.OOMKilled')).to.equal('true');
     });
+
+    /** Processes beside this one that take that much memory each, until they are told to end. */
+    function fillMemory(pid: number, processes: number, size: string): { end(): void } {
+      const one = `{ head -c ${size} /dev/zero; cat <&3; } | tail -c ${size}`;
+      const script = `read go; exec 3<&0; for i in $(seq ${String(processes)}); do ${one} & done; wait`;
+      const child = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'] });
+      joinCgroups(Number(child.pid), pid);
+      child.stdin.write('go\n');
+      return { end: () => child.stdin.end() };
+    }
   });
 
   describe('the process of a container', () => {

@@ -1,10 +1,8 @@
 /** The host's OOM killer strikes. A guest cannot bring that about, so others are put beside it that do. */
-import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { expect } from 'chai';
 import { Playground } from '../support/bundle.ts';
-import { cgroupFolder } from '../support/host-state.ts';
+import { joinCgroups } from '../support/host-state.ts';
 
 const MIB = 1024 * 1024;
 
@@ -14,13 +12,15 @@ describe('the end of the memory of the host', () => {
   before(() => {
     host = new Playground();
   });
+  let hog: ChildProcess | undefined;
   after(async () => {
+    hog?.kill('SIGKILL');
     await host.close();
   });
 
   it('is told by events, also when it is the end of the container', async () => {
     const bundle = host.bundle('time', ['forever'], (spec) => {
-      // So that it, and none of the others, is the kernel's first choice.
+      // So that it is the kernel's first choice, as none of the others takes all there is.
       spec.process.oomScoreAdj = 1000;
       spec.linux.resources = { memory: { limit: 32 * MIB, swap: 32 * MIB } };
     });
@@ -32,12 +32,16 @@ describe('the end of the memory of the host', () => {
     await events.prints('"type":"stats"');
 
     const { pid } = await host.state('full');
-    const hogs = 'read go; for i in 1 2 3 4; do cat /dev/zero | tail -c 100m & done; wait';
-    const hog = spawn('/bin/sh', ['-c', hogs], { stdio: ['pipe', 'ignore', 'ignore'] });
-    writeFileSync(join(cgroupFolder(pid, 'memory'), 'cgroup.procs'), String(hog.pid));
-    hog.stdin.end('go\n');
+    // Each holds its share until its input ends; together they want more than there is.
+    const hogs =
+      'exec 3<&0; for i in 1 2 3 4 5 6 7 8; do { head -c 5m /dev/zero; cat <&3; } | tail -c 5m & done; wait';
+    const child = spawn('/bin/sh', ['-c', `read go; ${hogs}`], { stdio: ['pipe', 'ignore', 'ignore'] });
+    hog = child;
+    joinCgroups(Number(child.pid), pid);
+    child.stdin.write('go\n');
 
     const { status, stdout, stderr } = await events.end();
+    child.stdin.end();
     expect({ status, stderr }).to.deep.equal({ status: 0, stderr: '' });
     const types = stdout
       .trim()

@@ -113,6 +113,8 @@ export class Dockerd {
   }
 
   async stop(): Promise<void> {
+    // Their shims outlive the daemon, and so would containers that a failed test left.
+    await this.removeAll().catch(() => undefined);
     await this.#daemon.stop();
     // dockerd keeps the name of the host's network namespace mounted once it was asked for.
     for (const dir of mountsWith(this.folder)) await run('umount', [dir]);

@@ -1,5 +1,5 @@
 /** What a container can leave behind on the host, so that tests can show that it left nothing. */
-import { readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readHost } from '../../src/sandbox/cgroups/host.ts';
 
@@ -66,4 +66,11 @@ export function cgroupFolder(pid: number, controller: string): string {
 export function cgroupFile(pid: number, controller: string, v1: string, v2: string): string {
   const file = readHost().version === 2 ? v2 : v1;
   return readFileSync(join(cgroupFolder(pid, controller), file), 'utf8').trim();
+}
+
+/** Puts a process beside another, in the cgroups that limit it and that its runtime stops and kills it by. */
+export function joinCgroups(pid: number, other: number): void {
+  for (const controller of ['memory', 'freezer']) {
+    writeFileSync(join(cgroupFolder(other, controller), 'cgroup.procs'), String(pid));
+  }
 }
