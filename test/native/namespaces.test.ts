@@ -179,9 +179,7 @@ describe('namespaces of a container', () => {
           return noStates;
         })
         .catch((thrown: unknown) => thrown);
-      expect((error as RunncError).message).to.match(
-        /^linux\.sysctl .*: (No such file|Cross-device link)/,
-      );
+      expect((error as RunncError).message).to.match(/^linux\.sysctl .*: (No such file|Cross-device link)/);
       expect(isDead(pid)).to.equal(true);
     });
   }
