@@ -12,7 +12,7 @@
  * block border on, the data: full blocks of folders, long links, files. Equal trees give equal bytes: there is no
  * time of making and no random identity in an image.
  */
-import { closeSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import { RunncError } from '../errors.ts';
 import { nextData } from '../native.ts';
 import type { ImageWriter } from './image-writer.ts';
@@ -294,7 +294,7 @@ function folderBlocks({ names, perBlock }: Listing): Buffer {
 async function copyFile(entry: TreeEntry, writer: ImageWriter): Promise<void> {
   const fd = openScanned(entry);
   try {
-    const hasHoles = entry.allocatedBytes < entry.sizeBytes;
+    const hasHoles = fstatSync(fd).blocks * 512 < entry.sizeBytes;
     for (let position = 0; position < entry.sizeBytes;) {
       const [start, end] = (hasHoles ? nextData(fd, position) : [position, entry.sizeBytes]) ?? [
         entry.sizeBytes,

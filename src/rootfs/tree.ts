@@ -21,8 +21,6 @@ export interface TreeEntry {
   readonly uid: number;
   readonly gid: number;
   readonly sizeBytes: number;
-  /** Bytes on disk: less than the size where the file has holes. */
-  readonly allocatedBytes: number;
   /** Links to the inode, in this tree or elsewhere. */
   readonly links: number;
   readonly mtimeNs: bigint;
@@ -48,7 +46,7 @@ export interface TreeEntry {
 /** What one scan saw. Equal bytes: nothing has changed in between, as far as ctime can tell. */
 export type Scan = Buffer;
 
-const RECORD_BYTES = 88;
+const RECORD_BYTES = 80;
 const OPAQUE = 1;
 const INDIRECT = 2;
 /** open(2); node:fs has no name for it. */
@@ -124,12 +122,12 @@ export function parseScan(records: Scan, rootFd: number): TreeEntry {
   let root: TreeEntry | undefined;
   let offset = 0;
   while (offset < records.length) {
-    const depth = records.readUInt32LE(offset + 72);
-    const flags = records.readUInt32LE(offset + 76);
-    const nameEnd = offset + RECORD_BYTES + records.readUInt16LE(offset + 80);
-    const targetEnd = nameEnd + records.readUInt16LE(offset + 82);
-    const mode = records.readUInt32LE(offset + 56);
-    const rdev = records.readBigUInt64LE(offset + 32);
+    const depth = records.readUInt32LE(offset + 64);
+    const flags = records.readUInt32LE(offset + 68);
+    const nameEnd = offset + RECORD_BYTES + records.readUInt16LE(offset + 72);
+    const targetEnd = nameEnd + records.readUInt16LE(offset + 74);
+    const mode = records.readUInt32LE(offset + 48);
+    const rdev = records.readBigUInt64LE(offset + 24);
     const name = records.toString('latin1', offset + RECORD_BYTES, nameEnd);
     const kind = KINDS.get(mode & constants.S_IFMT);
     if (kind === undefined) throw new RunncError('INTERNAL', `a file of unknown type ${String(mode)}`);
@@ -140,13 +138,12 @@ export function parseScan(records: Scan, rootFd: number): TreeEntry {
       name,
       kind,
       mode: mode & 0o7777,
-      uid: records.readUInt32LE(offset + 60),
-      gid: records.readUInt32LE(offset + 64),
-      links: records.readUInt32LE(offset + 68),
+      uid: records.readUInt32LE(offset + 52),
+      gid: records.readUInt32LE(offset + 56),
+      links: records.readUInt32LE(offset + 60),
       sizeBytes: Number(records.readBigUInt64LE(offset + 16)),
-      allocatedBytes: Number(records.readBigUInt64LE(offset + 24)) * 512,
-      mtimeNs: records.readBigInt64LE(offset + 40),
-      ctimeNs: records.readBigInt64LE(offset + 48),
+      mtimeNs: records.readBigInt64LE(offset + 32),
+      ctimeNs: records.readBigInt64LE(offset + 40),
       dev: records.readBigUInt64LE(offset),
       ino: records.readBigUInt64LE(offset + 8),
       // As glibc's gnu_dev_major() and gnu_dev_minor().

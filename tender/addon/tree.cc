@@ -33,7 +33,7 @@ constexpr unsigned kMaxDepth = 512;
 // One entry; `name_length` bytes of name and `target_length` bytes of a link's target follow, then zeros up to a
 // multiple of 8. src/rootfs/tree.ts reads it.
 struct Record {
-  uint64_t dev, ino, size, blocks, rdev;
+  uint64_t dev, ino, size, rdev;  // not st_blocks: it changes when the disk gets to see what was written
   int64_t mtime_ns, ctime_ns;
   uint32_t mode, uid, gid, nlink;
   uint32_t depth;  // 0: the root itself, whose name is empty
@@ -41,7 +41,7 @@ struct Record {
   uint16_t name_length, target_length;
   uint32_t reserved;
 };
-static_assert(sizeof(Record) == 88, "src/rootfs/tree.ts counts on it");
+static_assert(sizeof(Record) == 80, "src/rootfs/tree.ts counts on it");
 
 // overlayfs: this folder hides what lower layers have in it.
 constexpr uint32_t kOpaque = 1;
@@ -123,7 +123,6 @@ void Append(std::vector<uint8_t> *records, const struct stat &stat, unsigned dep
   record.ino = stat.st_ino;
   // The size of a folder is the file system's own affair.
   record.size = S_ISDIR(stat.st_mode) ? 0 : static_cast<uint64_t>(stat.st_size);
-  record.blocks = S_ISDIR(stat.st_mode) ? 0 : static_cast<uint64_t>(stat.st_blocks);
   record.rdev = stat.st_rdev;
   record.mtime_ns = Nanoseconds(stat.st_mtim);
   record.ctime_ns = Nanoseconds(stat.st_ctim);

@@ -124,6 +124,25 @@ describe('a hostile rootfs', function () {
         expect(filesBelow(options.cacheDir)).to.deep.equal([]);
       });
 
+      it('that was written just now, and reaches the disk meanwhile, has not changed', async () => {
+        const options = fresh(format);
+        const fd = fs.openSync(join(options.rootfs, 'fragments'), 'w');
+        // Scattered pieces: the file system needs blocks of its own for them once it writes them out.
+        for (let i = 0; i < 5000; i++) fs.writeSync(fd, 'x', i * 10_000);
+        let synced = false;
+        await withImage(
+          {
+            ...options,
+            onProgress: () => {
+              if (!synced) fs.fsyncSync(fd);
+              synced = true;
+            },
+          },
+          () => undefined,
+        );
+        fs.closeSync(fd);
+      });
+
       it('with a file that cannot be read is an error that names it', async function () {
         if (!isRoot) this.skip();
         const options = fresh(format);
