@@ -79,7 +79,8 @@ bool rangeset_first(const struct rangeset *set, uaddr_t start, uaddr_t end, stru
 {
     unsigned i = find(set, start);
 
-    if (i == set->count || set->ranges[i].start >= end) return false;
+    /* A range that goes on behind the end would be found for ever by who walks to the end. */
+    if (start >= end || i == set->count || set->ranges[i].start >= end) return false;
     found->start = MAX(set->ranges[i].start, start);
     found->end = MIN(set->ranges[i].end, end);
     return true;
