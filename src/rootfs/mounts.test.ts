@@ -124,14 +124,15 @@ describe('the mounts of config.json', () => {
     );
   });
 
-  it('that a Solo5 guest cannot take are named, but not the facts', () => {
+  it('that a Solo5 guest cannot take are named, but not the facts and what engines mount by themselves', () => {
     const mounts = split(
       { destination: '/proc', type: 'proc' },
       bind(at('hosts'), '/etc/hosts'),
+      bind(at('hosts'), '/etc/secret'),
       bind(at('folder'), '/data', 'ro'),
     );
     expect(unusedBySolo5(mounts)).to.deep.equal([
-      "mount on /etc/hosts is left out: a Solo5 guest has no file system of the host's",
+      "mount on /etc/secret is left out: a Solo5 guest has no file system of the host's",
       "mount on /data is left out: a Solo5 guest has no file system of the host's",
     ]);
   });

@@ -133,8 +133,19 @@ export function unusedBySolo5(mounts: SplitMounts): string[] {
   return [
     ...mounts.files.map(({ file }) => file.path.toString()),
     ...mounts.folders.map(({ target }) => target),
-  ].map((target) => `mount on ${target} is left out: a Solo5 guest has no file system of the host's`);
+  ]
+    .filter((target) => !FROM_ENGINES.has(target))
+    .map((target) => `mount on ${target} is left out: a Solo5 guest has no file system of the host's`);
 }
+
+/** Docker and Podman mount these into every container: nobody asked for them, so nobody is to be told. */
+const FROM_ENGINES = new Set([
+  '/etc/hosts',
+  '/etc/hostname',
+  '/etc/resolv.conf',
+  '/run/.containerenv',
+  '/run/secrets',
+]);
 
 export function isBind(mount: Mount): boolean {
   return (
