@@ -36,9 +36,10 @@ fi
 if outdated dist/runnc src runnc dist/runnc.node dist/init dist/tender-spt dist/linux.spt package.json package-lock.json; then
   # The working directory of a runtime call is the bundle, so Bun must not read a .env or bunfig.toml there.
   # Without splitting, every node: module that any verb needs would be loaded by each: twice the start-up time.
+  # A call ends before compiled code could pay for the threads that compile it, so that starts late.
   commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
   bun build --compile --splitting --bytecode --minify --format=esm --define "RUNNC_COMMIT='$commit'" \
-    --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
+    --no-compile-autoload-dotenv --no-compile-autoload-bunfig --compile-jit-policy=50 \
     runnc/bundle.ts --outfile dist/runnc.tmp >build/bun.log 2>&1 || { cat build/bun.log >&2 && exit 1; }
   mv dist/runnc.tmp dist/runnc
 fi

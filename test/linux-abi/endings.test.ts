@@ -19,7 +19,7 @@ describe('a program in the Linux guest begins and ends as on Linux', function ()
 
   before(() => {
     tree = new Tree();
-    for (const folder of ['bin', 'work', 'proc', 'dev', 'sys']) mkdirSync(join(tree.folder, folder));
+    for (const folder of ['bin', 'box', 'proc', 'dev', 'sys']) mkdirSync(join(tree.folder, folder));
     execFileSync('gcc', ['-O1', '-static', '-o', join(tree.folder, 'bin/endings'), source, '-lpthread']);
     tree.makeImage();
   });

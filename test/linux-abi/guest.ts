@@ -131,7 +131,7 @@ export class Tree {
         layers="lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/scratch"
         mount -t overlay -o "$layers,redirect_dir=on,index=on" overlay /mnt
       fi
-      mkdir -p /mnt/proc /mnt/dev /mnt/sys /mnt/work
+      mkdir -p /mnt/proc /mnt/dev /mnt/sys /mnt/box
       mount -t proc proc /mnt/proc
       mount -t tmpfs -o mode=755,nosuid tmpfs /mnt/dev
       for d in "null 3" "zero 5" "full 7" "random 8" "urandom 9"; do mknod -m 666 /mnt/dev/\${d% *} c 1 \${d#* }; done

@@ -13,7 +13,7 @@ describe('the memory of the Linux guest kernel', function () {
 
   it('is given back when files, pipes, events, locks and mappings are gone', async () => {
     const tree = new Tree();
-    for (const folder of ['bin', 'work', 'proc', 'dev', 'sys']) fs.mkdirSync(join(tree.folder, folder));
+    for (const folder of ['bin', 'box', 'proc', 'dev', 'sys']) fs.mkdirSync(join(tree.folder, folder));
     const source = join(dirname(fileURLToPath(import.meta.url)), 'cases/leaks.c');
     execFileSync('gcc', ['-O1', '-static', '-w', '-o', join(tree.folder, 'bin/leaks'), source]);
     const { stdout, stderr } = await tree.guest(['/bin/leaks'], { timeoutMs: 50_000 });

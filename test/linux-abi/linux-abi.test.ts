@@ -68,7 +68,7 @@ function fillData(data: string): void {
 }
 
 function build(tree: Tree): void {
-  for (const folder of ['bin', 'work', 'tmp', 'proc', 'dev', 'sys']) {
+  for (const folder of ['bin', 'box', 'tmp', 'proc', 'dev', 'sys']) {
     fs.mkdirSync(join(tree.folder, folder), { recursive: true });
   }
   fillData(join(tree.folder, 'data'));

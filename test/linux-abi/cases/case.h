@@ -129,7 +129,7 @@ int main(int argc, char **argv)
         if (argc > 1 && strcmp(argv[1], c->name))
             continue;
         current_case = c->name;
-        snprintf(dir, sizeof(dir), "/work/%s", c->name);
+        snprintf(dir, sizeof(dir), "/box/%s", c->name);
         if (mkdir(dir, 0755) || chdir(dir))
             say("cannot enter %s: %s", dir, strerror(errno));
         syscall(SYS_close_range, 3, ~0u, 0); /* numbers do not depend on what other cases left open */

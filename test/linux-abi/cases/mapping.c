@@ -669,7 +669,7 @@ static void maps_file(void)
     while (f && fgets(line, sizeof(line), f)) {
         stack |= strstr(line, "[stack]") != NULL;
         vdso |= strstr(line, "[vdso]") != NULL;
-        file |= strstr(line, "/work/maps_file/f\n") != NULL;
+        file |= strstr(line, "/box/maps_file/f\n") != NULL;
     }
     say("stack %d vdso %d file %d", stack, vdso, file);
 }

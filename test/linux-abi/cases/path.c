@@ -116,7 +116,7 @@ static void symlink_in_path(void)
     mkdir("real", 0755);
     put_file("real/f", "inside");
     symlink("real", "dir");
-    symlink("/work/symlink_in_path/real", "absolute");
+    symlink("/box/symlink_in_path/real", "absolute");
     show_file("dir/f");
     show_file("absolute/f");
     show_file("dir/../real/f");
@@ -316,13 +316,13 @@ static void chdir_getcwd(void)
     T(fchdir(fd));
     say("%s", getcwd(buf, sizeof(buf)));
     T(fchdir(99));
-    T(rename("/work/chdir_getcwd/a", "/work/chdir_getcwd/c"));
+    T(rename("/box/chdir_getcwd/a", "/box/chdir_getcwd/c"));
     say("%s", getcwd(buf, sizeof(buf)));
     T(rmdir("b"));
-    T(chdir("/work/chdir_getcwd"));
+    T(chdir("/box/chdir_getcwd"));
     mkdir("gone", 0755);
     chdir("gone");
-    T(rmdir("/work/chdir_getcwd/gone"));
+    T(rmdir("/box/chdir_getcwd/gone"));
     T(syscall(SYS_getcwd, buf, sizeof(buf)));
     T(open("f", O_CREAT | O_WRONLY, 0644));
     T(access(".", F_OK));
