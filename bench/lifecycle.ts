@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Bench, rounded } from './bench.ts';
 import { helloBundles } from './bundles.ts';
-import { dist, measure } from './measure.ts';
+import { benchObj, dist, measure } from './measure.ts';
 
 /** $1 runtime, $2 state root, $3 bundle. delete --force, for hello may not have ended yet. */
 const script =
@@ -17,10 +17,11 @@ export const lifecycleBench: Bench = {
     const bundles = helloBundles();
     const runnc = join(dist, 'runnc');
     try {
-      const [ours, theirs] = measure(
+      const [ours, theirs, empty] = measure(
         [
           ['sh', '-c', script, 'sh', runnc, bundles.runncRoot, bundles.runnc],
           ['sh', '-c', script, 'sh', 'runc', bundles.runcRoot, bundles.runc],
+          ['sh', '-c', '"$1" && "$1" && "$1"', 'sh', join(benchObj, 'empty')],
         ],
         { runs: 40, warmups: 2 },
       );
@@ -30,6 +31,8 @@ export const lifecycleBench: Bench = {
           runncMs: ours.medianMs,
           runcMs: theirs.medianMs,
           ratioToRunc: ours.medianMs / theirs.medianMs,
+          // Three empty programs of Bun's: no three calls can be faster.
+          floorRatioToRunc: empty && empty.medianMs / theirs.medianMs,
           sandboxPeakKiB: waitingPeakKiB(runnc, bundles.runncRoot, bundles.waiting),
         }),
       );

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { type Bench, rounded } from './bench.ts';
 import { helloBundles } from './bundles.ts';
-import { dist, measure } from './measure.ts';
+import { benchObj, dist, measure } from './measure.ts';
 
 export const runBench: Bench = {
   name: 'run',
@@ -10,11 +10,12 @@ export const runBench: Bench = {
   run() {
     const bundles = helloBundles();
     try {
-      const [runnc, runc, version] = measure(
+      const [runnc, runc, version, empty] = measure(
         [
           [join(dist, 'runnc'), '--root', bundles.runncRoot, 'run', '--bundle', bundles.runnc, 'bench'],
           ['runc', '--root', bundles.runcRoot, 'run', '--bundle', bundles.runc, 'bench'],
           [join(dist, 'runnc'), '--version'],
+          [join(benchObj, 'empty')],
         ],
         { runs: 60, warmups: 3 },
       );
@@ -25,6 +26,7 @@ export const runBench: Bench = {
           runcMs: runc.medianMs,
           ratioToRunc: runnc.medianMs / runc.medianMs,
           versionMs: version?.medianMs,
+          emptyBunMs: empty?.medianMs,
         }),
       );
     } finally {
