@@ -86,16 +86,20 @@ function stepper({
   signal,
   onProgress,
 }: BuildContext): (doneBytes: number, totalBytes: number) => Promise<void> {
-  let next = performance.now() + STEP_MS;
+  const throwIfAborted = (): void => {
+    if (signal?.aborted !== true) return;
+    const { reason } = signal as { reason: unknown };
+    throw reason instanceof Error
+      ? reason
+      : new RunncError('HOST', 'building the image of the rootfs was cancelled');
+  };
+  // The first step reports, however short the work is: who watches may want to stop it.
+  let next = 0;
   return async (doneBytes, totalBytes) => {
+    throwIfAborted();
     if (performance.now() < next) return;
     await new Promise((resolve) => setImmediate(resolve));
-    if (signal?.aborted === true) {
-      const { reason } = signal as { reason: unknown };
-      throw reason instanceof Error
-        ? reason
-        : new RunncError('HOST', 'building the image of the rootfs was cancelled');
-    }
+    throwIfAborted();
     onProgress?.({ doneBytes, totalBytes });
     next = performance.now() + STEP_MS;
   };
