@@ -242,9 +242,11 @@ static void select_sets(void)
     FD_ZERO(&in);
     FD_SET(p[0], &in);
     T(select(p[0] + 1, &in, NULL, NULL, NULL));
+    /* Below 64, the smallest descriptor table: Linux overlooks what lies past the end of the table, whose size
+       depends on what the parent had open. */
     FD_ZERO(&in);
-    FD_SET(77, &in);
-    T(select(78, &in, NULL, NULL, &tv));
+    FD_SET(60, &in);
+    T(select(61, &in, NULL, NULL, &tv));
     T(select(-1, NULL, NULL, NULL, &tv));
     tv.tv_usec = 10000;
     T(select(0, NULL, NULL, NULL, &tv));
