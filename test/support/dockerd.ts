@@ -22,8 +22,8 @@ export class Dockerd {
     this.#daemon = daemon;
   }
 
-  /** Also loads the image of images.ts. */
-  static async start(): Promise<Dockerd> {
+  /** Also loads the image of images.ts. The default runtime is ours, or one that dockerd knows itself ("runc"). */
+  static async start({ defaultRuntime = 'runnc' } = {}): Promise<Dockerd> {
     needs(runtime);
     // Short: it holds sockets, whose paths may have 107 bytes.
     const folder = mkdtempSync(join(tmpdir(), 'rd-'));
@@ -37,7 +37,7 @@ export class Dockerd {
         ...['--data-root', `${folder}/data`, '--exec-root', `${folder}/exec`],
         ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-masq=false'],
         ...['--storage-driver', driver, '--cgroup-parent', cgroupParent],
-        ...['--add-runtime', `runnc=${runtime}`, '--default-runtime', 'runnc'],
+        ...['--add-runtime', `runnc=${runtime}`, '--default-runtime', defaultRuntime],
       ],
       log: join(folder, 'dockerd.log'),
       socket: join(folder, 'docker.sock'),
