@@ -18,6 +18,7 @@ test_packages=(
 )
 long_packages=(
   qemu-system-x86 dbus-daemon systemd # virtual machines with other kernels, one of them under systemd
+  debootstrap                         # the base images of our Dockerfile
 )
 
 packages=("${build_packages[@]}")
