@@ -2,13 +2,13 @@
 import { release } from 'node:os';
 import { RunncError } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
-import { resolveGuest } from '../guest/resolve.ts';
+import { resolveGuest, type ResolvedGuest } from '../guest/resolve.ts';
 import { sealedMemfd } from '../native.ts';
 import type { Bundle } from '../oci/bundle.ts';
 import type { MountedFolder } from '../rootfs/mounts.ts';
 import type { LayerEntry, OpenRootfsOptions, RootfsFormat, RootfsImage } from '../rootfs/rootfs-image.ts';
 import { guestMemoryMib, linuxAddressSpaceMib, linuxMemoryBytes } from '../sandbox/guest-memory.ts';
-import type { TenderInput } from '../sandbox/tender-command.ts';
+import type { LinuxInput, TenderInput } from '../sandbox/tender-command.ts';
 import type { CreateOptions } from './create.ts';
 
 export type PreparedGuest = Pick<TenderInput, 'guest' | 'memoryMib' | 'blocks' | 'linux'>;
@@ -25,7 +25,7 @@ export async function prepareGuest(
 ): Promise<PreparedGuest> {
   const resolved = resolveGuest(bundle, rootfsFd, options.onWarning);
   return resolved.kind === 'linux'
-    ? prepareLinux(resolved.path, bundle, rootfsFd, options, keep)
+    ? prepareLinux(resolved, bundle, rootfsFd, options, keep)
     : prepareUnikernel(resolved.guest, bundle, options, keep);
 }
 
@@ -86,7 +86,7 @@ async function reportMounts({ path, spec }: Bundle, { onWarning }: CreateOptions
 }
 
 async function prepareLinux(
-  program: string,
+  program: Extract<ResolvedGuest, { kind: 'linux' }>,
   bundle: Bundle,
   rootfsFd: number,
   options: CreateOptions,
@@ -107,7 +107,7 @@ async function prepareLinux(
   const guest = linuxGuest({
     spec,
     rootfsFd,
-    path: program,
+    path: program.path,
     facts,
     files,
     delta: [...image.delta, ...folderEntries],
@@ -122,9 +122,20 @@ async function prepareLinux(
     linux: {
       bootConfigFd,
       rootfsFd: image.fd,
-      ...(image.segments === undefined ? {} : { segmentsFd: image.segments.fd }),
+      ...(await segmentsOf(image, program.fixedBytes)),
     },
   };
+}
+
+async function segmentsOf(
+  { segments }: RootfsImage,
+  fixedBytes: number | undefined,
+): Promise<Pick<LinuxInput, 'segmentsFd' | 'program'>> {
+  if (segments === undefined) return {};
+  if (fixedBytes === undefined) return { segmentsFd: segments.fd };
+  const { findFixedProgram } = await import('../rootfs/fixed-program.ts');
+  const program = findFixedProgram(segments, fixedBytes);
+  return { segmentsFd: segments.fd, ...(program === undefined ? {} : { program }) };
 }
 
 /** Read-only folders of the host, as of now. */

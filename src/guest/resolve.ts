@@ -9,7 +9,7 @@ import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { Mount } from '../oci/spec.ts';
 import { isBind } from '../rootfs/mounts.ts';
 import type { Guest } from './guest.ts';
-import { inspect } from './inspect.ts';
+import { inspect, type LinuxInspection } from './inspect.ts';
 import { isRumprun, rumprunCommandLine } from './rumprun.ts';
 import { solo5Guest } from './solo5.ts';
 
@@ -37,7 +37,12 @@ const URUNC_MOUNT_POINT = 'com.urunc.unikernel.blkMntPoint';
 export type ResolvedGuest =
   | { readonly kind: 'unikernel'; readonly guest: Guest }
   /** An ELF file or a script for Linux, by its absolute path inside the rootfs. */
-  | { readonly kind: 'linux'; readonly path: string };
+  | {
+      readonly kind: 'linux';
+      readonly path: string;
+      /** Of the file, if it can run at its own address alone: not position-independent. */
+      readonly fixedBytes?: number;
+    };
 
 /** Told of what the guest will not see as it was asked for, one line each. */
 type OnWarning = (message: string) => void;
@@ -82,6 +87,7 @@ function guestOf({ fd, path }: Program, spec: RunnableSpec, onWarning: OnWarning
       return { kind: 'unikernel', guest: { ...guest, kind: 'rumprun', args: [line] } };
     }
     case 'linux':
+      return { kind: 'linux', path, ...(isFixed(inspection) ? { fixedBytes: fstatSync(fd).size } : {}) };
     case 'script':
       return { kind: 'linux', path };
     case 'foreign':
@@ -92,6 +98,11 @@ function guestOf({ fd, path }: Program, spec: RunnableSpec, onWarning: OnWarning
         `exec: ${shorten(path)}: exec format error: neither an ELF file nor a "#!" script`,
       );
   }
+}
+
+/** Files that can run anywhere are linked to begin at 0. */
+function isFixed({ segments }: LinuxInspection): boolean {
+  return segments[0] !== undefined && segments[0].address > 0n;
 }
 
 function rumprunArgument(spec: RunnableSpec, guest: Guest, onWarning: OnWarning): string {

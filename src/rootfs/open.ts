@@ -24,7 +24,7 @@ import {
 import type { TreeEntry } from './tree.ts';
 
 /** Part of every key: raise it when equal trees give other images than before. */
-const IMAGE_VERSION = 1;
+const IMAGE_VERSION = 2;
 
 /**
  * The image of a rootfs. The caller closes its descriptors.

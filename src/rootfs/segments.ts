@@ -1,6 +1,6 @@
 /**
- * The segments companion of an EROFS image (tender/common/abi/runnc_segments.h): position-independent programs and
- * shared libraries laid out as they will lie in memory. Everything is read from the finished image, so the two
+ * The segments companion of an EROFS image (tender/common/abi/runnc_segments.h): programs and shared libraries laid out as
+ * they will lie in memory. Everything is read from the finished image, so the two
  * cannot differ; an ELF file is its author's and may hold anything, so what Linux would refuse is left out.
  */
 import { readSync } from 'node:fs';
@@ -9,20 +9,23 @@ import type { ImageWriter } from './image-writer.ts';
 
 const PAGE_BYTES = 4096;
 const MAGIC = 0x474553434e4e5552n;
-const VERSION = 1;
+const VERSION = 2;
 const HEADER_BYTES = 32;
-const OBJECT_BYTES = 32;
+const OBJECT_BYTES = 40;
 const MAX_SPAN_BYTES = 0x40000000;
 const MAX_ALIGN_BYTES = 2 ** 21;
-/** The spans of all objects together may be this many times what their files hold: a bound for hostile images. */
-const MAX_SPREAD = 4;
-const MIN_TOTAL_SPAN_BYTES = 2 ** 30;
+/**
+ * The whole companion lies below 2 GiB, where patched system calls reach the kernel, together with what is mapped there
+ * otherwise; objects beyond this are copied when they run.
+ */
+const MAX_TOTAL_BYTES = 960 * 2 ** 20;
 
 const EHDR_BYTES = 64;
 const PHDR_BYTES = 56;
 /** Linux: a page of program headers at most (load_elf_phdrs()). */
 const MAX_PHDRS = Math.floor(PAGE_BYTES / PHDR_BYTES);
 const PT_LOAD = 1;
+const ET_EXEC = 2;
 const ET_DYN = 3;
 const EM_X86_64 = 62;
 
@@ -31,6 +34,8 @@ export interface ElfObject {
   readonly spanBytes: number;
   /** Largest p_align, at least a page, at most 2 MiB. */
   readonly alignBytes: number;
+  /** It can run at its own address alone. */
+  readonly isFixed: boolean;
   /** In the order of addresses, without overlaps; what the file gives to each. */
   readonly segments: readonly {
     readonly fileOffset: number;
@@ -74,14 +79,12 @@ export async function writeSegments(
 
 function place(objects: readonly (ElfObject & { file: ErofsFile })[]): PlacedObject[] {
   const placed: PlacedObject[] = [];
-  const fileBytes = objects.reduce((sum, { file }) => sum + file.sizeBytes, 0);
-  const limit = Math.max(MIN_TOTAL_SPAN_BYTES, MAX_SPREAD * fileBytes);
   // Room for an entry of each, even of those that the limit leaves out.
   const start = HEADER_BYTES + objects.length * OBJECT_BYTES;
   let end = roundUp(start, PAGE_BYTES);
   for (const object of objects) {
     const offset = roundUp(end, object.alignBytes);
-    if (offset + object.spanBytes > limit) continue;
+    if (offset + object.spanBytes > MAX_TOTAL_BYTES) continue;
     placed.push({ ...object, offset });
     end = offset + object.spanBytes;
   }
@@ -95,12 +98,13 @@ function index(objects: readonly PlacedObject[], totalBytes: number): Buffer {
   bytes.writeUInt32LE(objects.length, 12);
   bytes.writeBigUInt64LE(BigInt(totalBytes), 16);
   const sorted = [...objects].sort((a, b) => a.file.nid - b.file.nid);
-  sorted.forEach(({ file, offset, spanBytes, minVaddr }, position) => {
+  sorted.forEach(({ file, offset, spanBytes, minVaddr, isFixed }, position) => {
     const at = HEADER_BYTES + position * OBJECT_BYTES;
     bytes.writeBigUInt64LE(BigInt(file.nid), at);
     bytes.writeBigUInt64LE(BigInt(offset), at + 8);
     bytes.writeBigUInt64LE(BigInt(spanBytes), at + 16);
     bytes.writeBigUInt64LE(BigInt(minVaddr), at + 24);
+    bytes.writeBigUInt64LE(BigInt(isFixed ? file.sizeBytes : 0), at + 32);
   });
   return bytes;
 }
@@ -112,19 +116,20 @@ export function readElf(imageFd: number, file: ErofsFile): ElfObject | undefined
   const length = readSync(imageFd, header, 0, Math.min(PAGE_BYTES, file.sizeBytes), file.offset);
   if (length < EHDR_BYTES || header.readUInt32BE(0) !== 0x7f454c46) return undefined;
   const isElf64LittleEndian = header[4] === 2 && header[5] === 1;
-  if (!isElf64LittleEndian || header.readUInt16LE(16) !== ET_DYN || header.readUInt16LE(18) !== EM_X86_64) {
-    return undefined;
-  }
+  const type = header.readUInt16LE(16);
+  if (!isElf64LittleEndian || header.readUInt16LE(18) !== EM_X86_64) return undefined;
+  if (type !== ET_DYN && type !== ET_EXEC) return undefined;
   const phdrOffset = header.readBigUInt64LE(32);
   const count = header.readUInt16LE(56);
   if (header.readUInt16LE(54) !== PHDR_BYTES || count === 0 || count > MAX_PHDRS) return undefined;
   const phdrs = Buffer.alloc(count * PHDR_BYTES);
   if (phdrOffset + BigInt(phdrs.length) > BigInt(file.sizeBytes)) return undefined;
   readSync(imageFd, phdrs, 0, phdrs.length, file.offset + Number(phdrOffset));
-  return layOut(phdrs, file.sizeBytes);
+  const object = layOut(phdrs, file.sizeBytes);
+  return object === undefined ? undefined : { ...object, isFixed: type === ET_EXEC };
 }
 
-function layOut(phdrs: Buffer, fileBytes: number): ElfObject | undefined {
+function layOut(phdrs: Buffer, fileBytes: number): Omit<ElfObject, 'isFixed'> | undefined {
   const loads: { vaddr: number; memBytes: number; fileOffset: number; bytes: number }[] = [];
   let alignBytes = PAGE_BYTES;
   for (let at = 0; at < phdrs.length; at += PHDR_BYTES) {

@@ -1,5 +1,6 @@
 /** The tender's command line (tender/spt), with descriptors instead of paths: it runs where there are no files. */
 import type { Guest } from '../guest/guest.ts';
+import type { FixedProgram } from '../rootfs/fixed-program.ts';
 import type { TenderCommand } from './plan.ts';
 
 /** Element i of a plan's descriptors is this number plus i in the tender. */
@@ -15,11 +16,13 @@ export interface TenderInput {
   readonly linux?: LinuxInput;
 }
 
-interface LinuxInput {
+export interface LinuxInput {
   readonly bootConfigFd: number;
   /** EROFS image and its companion. */
   readonly rootfsFd: number;
   readonly segmentsFd?: number;
+  /** Part of the companion that is to be mapped at its own address as well. */
+  readonly program?: FixedProgram;
 }
 
 export function tenderCommand({ guest, kernelFd, memoryMib, blocks, linux }: TenderInput): TenderCommand {
@@ -31,6 +34,10 @@ export function tenderCommand({ guest, kernelFd, memoryMib, blocks, linux }: Ten
   if (linux !== undefined) {
     argv.push(`--boot-config=${pass(linux.bootConfigFd)}`, `--rootfs=${pass(linux.rootfsFd)}`);
     if (linux.segmentsFd !== undefined) argv.push(`--segments=${pass(linux.segmentsFd)}`);
+    if (linux.program !== undefined) {
+      const { offset, size, address } = linux.program;
+      argv.push(`--program=${String(offset)},${String(size)},${String(address)}`);
+    }
   }
   if (guest.allowedExtras.length > 0) argv.push(`--allow-extras=${guest.allowedExtras.join(',')}`);
   return { argv: [...argv, '--', pass(kernelFd), ...guest.args], descriptors };

@@ -11,12 +11,13 @@
 /* Mappings above guest memory start on this border, so that one page table serves each. */
 #define ABOVE_ALIGN (2 * MIB)
 /*
- * Unmapped addresses between guest memory and what lies above. Also the longest
- * range of one mprotect or madvise by the guest: the filter sees start and
- * length but not their sum, so a range that starts in guest memory must not be
- * able to reach beyond this gap.
+ * Unmapped addresses between guest memory and what lies above, at least. Also the
+ * longest range of one mprotect or madvise by the guest: the filter sees start
+ * and length but not their sum, so a range that starts in guest memory must not
+ * be able to reach beyond this gap. Addresses cost nothing, so for guests that
+ * can make these calls it is as large as their memory: one call does for all.
  */
-#define ABOVE_GAP (1024 * MIB)
+#define ABOVE_GAP_MIN (1024 * MIB)
 
 void memory_map(struct tender *tender)
 {
@@ -34,8 +35,12 @@ void memory_map(struct tender *tender)
                    (unsigned long long)(tender->mem_size >> 20));
     if (got != base)
         fail("cannot place guest memory at %#llx: the address is taken", GUEST_MEMORY_BASE);
-    tender->above = (tender->mem_size + ABOVE_GAP + ABOVE_ALIGN - 1) & ~(ABOVE_ALIGN - 1);
-    tender->boot.madvise_max = ABOVE_GAP;
+    const uint64_t gap = is_granted(tender, RUNNC_EXTRA_MEMCTL) && tender->mem_size > ABOVE_GAP_MIN
+                             ? tender->mem_size
+                             : ABOVE_GAP_MIN;
+
+    tender->above = (tender->mem_size + gap + ABOVE_ALIGN - 1) & ~(ABOVE_ALIGN - 1);
+    tender->boot.madvise_max = gap;
 }
 
 void memory_make_heap_executable(const struct tender *tender)
@@ -66,4 +71,13 @@ uint64_t map_file(struct tender *tender, int fd, uint64_t size, int prot, int fl
         /* At least one unmapped page behind each, so that overruns fault. */
         tender->above = (at + size + 2 * ELF_PAGE_SIZE + ABOVE_ALIGN - 1) & ~(ABOVE_ALIGN - 1);
     return at;
+}
+
+void map_file_part(int fd, uint64_t offset, uint64_t size, int prot, int flags, uint64_t address,
+                   const char *what)
+{
+    void *const at = (void *)(uintptr_t)address;
+
+    if (mmap(at, size, prot, flags | MAP_FIXED, fd, (off_t)offset) != at)
+        fail_errno("%s: cannot map it at %#llx", what, (unsigned long long)address);
 }

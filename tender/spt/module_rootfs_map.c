@@ -1,7 +1,9 @@
 /*
  * The rootfs-map extra: --rootfs=PATH|@FD, the image, shared with all who map
  * it and never writable; --segments=PATH|@FD[,base=ADDR], its companion, inside
- * guest memory and private, so that programs run from it in place.
+ * guest memory and private, so that programs run from it in place;
+ * --program=OFFSET,SIZE,ADDR, the part of the companion with a program that can
+ * run at one address alone, at that address.
  */
 #include "fail.h"
 #include "tender.h"
@@ -42,6 +44,30 @@ static void take_segments(struct tender *tender, const char *value)
     tender->segments.source = source;
 }
 
+/* A number of bytes in whole pages, up to `end`. */
+static uint64_t take_pages(const char **value, char end)
+{
+    const char *const text = *value;
+    char *rest;
+
+    errno = 0;
+    const uint64_t number = strtoull(text, &rest, 0);
+    if (text[0] < '0' || text[0] > '9' || *rest != end || errno != 0 || number % ELF_PAGE_SIZE != 0)
+        fail("--program: expected OFFSET,SIZE,ADDR, all multiples of the page size %u",
+             ELF_PAGE_SIZE);
+    *value = rest + 1;
+    return number;
+}
+
+static void take_program(struct program_place *program, const char *value)
+{
+    program->offset = take_pages(&value, ',');
+    program->size = take_pages(&value, ',');
+    program->address = take_pages(&value, '\0');
+    if (program->size == 0)
+        fail("--program: its SIZE is 0");
+}
+
 static bool option(struct tender *tender, const char *option)
 {
     const char *value = option_value(option, "--rootfs");
@@ -53,6 +79,11 @@ static bool option(struct tender *tender, const char *option)
     value = option_value(option, "--segments");
     if (value != NULL) {
         take_segments(tender, value);
+        return true;
+    }
+    value = option_value(option, "--program");
+    if (value != NULL) {
+        take_program(&tender->program, value);
         return true;
     }
     return false;
@@ -78,6 +109,29 @@ static uint64_t place_segments(const struct tender *tender, uint64_t size)
     return base;
 }
 
+/* Below the companion: the kernel knows nothing of mappings that overlap. */
+static void map_program(struct tender *tender, int fd, int prot)
+{
+    const struct program_place *program = &tender->program;
+    struct runnc_boot_info *boot = &tender->boot;
+
+    if (program->offset > boot->segments_size ||
+        program->size > boot->segments_size - program->offset)
+        fail("--program: not within the %llu bytes of %s",
+             (unsigned long long)boot->segments_size, tender->segments.source);
+    if (program->address < tender->kernel.end || program->address > boot->segments ||
+        program->size > boot->segments - program->address)
+        fail("--program: %llu bytes at %#llx are not between the kernel's end at %#llx and the "
+             "segments at %#llx",
+             (unsigned long long)program->size, (unsigned long long)program->address,
+             (unsigned long long)tender->kernel.end, (unsigned long long)boot->segments);
+    map_file_part(fd, program->offset, program->size, prot, MAP_PRIVATE | MAP_NORESERVE,
+                  program->address, "program");
+    boot->program = program->address;
+    boot->program_size = program->size;
+    boot->program_offset = program->offset;
+}
+
 static void setup(struct tender *tender)
 {
     static const char ROOTFS[] = "rootfs", SEGMENTS[] = "segments";
@@ -88,16 +142,29 @@ static void setup(struct tender *tender)
         fd = open_source(tender->rootfs.source, O_RDONLY, ROOTFS);
         boot->rootfs_size = file_size(fd, tender->rootfs.source, ROOTFS);
         boot->rootfs = map_file(tender, fd, boot->rootfs_size, PROT_READ, MAP_SHARED, 0, ROOTFS);
-        }
+        /* A look at one inode would map 2 MiB where the page cache has huge pages, all of them counted as the
+         * container's. A kernel without huge pages refuses, and is as well. */
+        madvise((void *)(uintptr_t)boot->rootfs, boot->rootfs_size, MADV_NOHUGEPAGE);
+        if (is_granted(tender, RUNNC_EXTRA_MEMCTL))
+            filter_allow(&tender->filter, "return of the rootfs image", madvise,
+                         SCMP_A0(SCMP_CMP_EQ, boot->rootfs),
+                         SCMP_A1(SCMP_CMP_EQ, boot->rootfs_size),
+                         SCMP_A2(SCMP_CMP_EQ, MADV_DONTNEED));
+    }
     if (tender->segments.source != NULL) {
-        const int exec = is_granted(tender, RUNNC_EXTRA_EXEC_HEAP) ? PROT_EXEC : 0;
+        const int prot = PROT_READ | PROT_WRITE |
+                         (is_granted(tender, RUNNC_EXTRA_EXEC_HEAP) ? PROT_EXEC : 0);
 
         fd = open_source(tender->segments.source, O_RDONLY, SEGMENTS);
         boot->segments_size = file_size(fd, tender->segments.source, SEGMENTS);
-        boot->segments = map_file(tender, fd, boot->segments_size, PROT_READ | PROT_WRITE | exec,
-                                  MAP_PRIVATE | MAP_NORESERVE,
-                                  place_segments(tender, boot->segments_size), SEGMENTS);
-        }
+        boot->segments =
+            map_file(tender, fd, boot->segments_size, prot, MAP_PRIVATE | MAP_NORESERVE,
+                     place_segments(tender, boot->segments_size), SEGMENTS);
+        if (tender->program.size > 0)
+            map_program(tender, fd, prot);
+    } else if (tender->program.size > 0) {
+        fail("--program: it is a part of the segments; give --segments=PATH|@FD");
+    }
 }
 
 const struct module module_rootfs_map = {
@@ -105,7 +172,8 @@ const struct module module_rootfs_map = {
     .extra = RUNNC_EXTRA_ROOTFS_MAP,
     .usage = "  --rootfs=PATH|@FD           extra rootfs-map: the rootfs image\n"
              "  --segments=PATH|@FD[,base=ADDR]\n"
-             "                              its companion, at ADDR in guest memory\n",
+             "                              its companion, at ADDR in guest memory\n"
+             "  --program=OFFSET,SIZE,ADDR  a part of the companion, at ADDR as well\n",
     .option = option,
     .setup = setup,
 };

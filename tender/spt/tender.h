@@ -53,6 +53,11 @@ struct mapped_file {
     uint64_t base;      /* where the plan wants it, 0: anywhere */
 };
 
+/* Part of the segments companion that goes to an address of its own; all page-aligned. */
+struct program_place {
+    uint64_t offset, size, address; /* size 0: none */
+};
+
 /* Where exec put the command line, and how much of it is still in use: for ps. */
 struct command_line {
     uint64_t start;
@@ -68,6 +73,7 @@ struct tender {
     bool exec_heap; /* --x-exec-heap */
     uint32_t allowed_extras;
     struct mapped_file config, rootfs, segments;
+    struct program_place program;
 
     /* The kernel. */
     struct elf_image kernel;
@@ -130,6 +136,9 @@ int watch(struct tender *tender, int fd, uint32_t events, uint64_t data);
  */
 uint64_t map_file(struct tender *tender, int fd, uint64_t size, int prot, int flags,
                   uint64_t address, const char *what);
+/* The same for a part of the file, inside guest memory. */
+void map_file_part(int fd, uint64_t offset, uint64_t size, int prot, int flags, uint64_t address,
+                   const char *what);
 
 /* Bytes of a regular file or block device; ends through fail() for anything else. */
 uint64_t file_size(int fd, const char *source, const char *what);

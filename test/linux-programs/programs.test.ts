@@ -33,6 +33,7 @@ describe('Linux programs', function () {
     rootfs.compile('threads.c', 'musl-static', 'threads-musl');
     rootfs.compile('vectors.c', 'dynamic');
     rootfs.compile('probe.c', 'dynamic');
+    rootfs.compile('probe.c', 'dynamic-nopie', 'probe-fixed');
     rootfs.write('/usr/bin/script', '#!/usr/bin/busybox cat\nthe script itself\n', 0o755);
     rootfs.write('/usr/bin/with-argument', '#! /usr/bin/hello-static  one argument \n', 0o755);
     rootfs.write('/usr/bin/of-script', '#!/usr/bin/with-argument\n', 0o755);
@@ -79,6 +80,18 @@ describe('Linux programs', function () {
       stdout: native.stdout,
       stderr: native.stderr,
     });
+  }
+
+  /** /proc/PID/maps of the process, once the program says that it is ready. */
+  async function mapsOf(args: readonly string[]): Promise<string> {
+    const id = `maps-${String(calls++)}`;
+    const call = host.start(['run', '-b', rootfs.bundle(host, args), id]);
+    await call.prints('ready');
+    const { pid } = await host.state(id);
+    const maps = readFileSync(`/proc/${String(pid)}/maps`, 'utf8');
+    await host.runnc(['kill', id, 'KILL']);
+    await call.end();
+    return maps;
   }
 
   describe('of every kind', () => {
@@ -309,6 +322,25 @@ describe('Linux programs', function () {
       expect((await call.end()).status).to.equal(0);
     });
 
+    it('run where they lie in the image, shared with all who run them, wherever they were linked to', async () => {
+      const FIXED = /^00400000-\S+ r--p .*segments/m;
+      expect(await mapsOf(['probe-fixed', 'wait'])).to.match(FIXED);
+      const anywhere = executedFromImage(await mapsOf(['probe', 'wait']));
+      expect(anywhere, 'the program, its interpreter and the C library').to.have.length.of.at.least(3);
+      // A change of what is not its content leaves a program where it is.
+      const changed = ['probe', 'chmod-and-exec', '/usr/bin/probe', 'wait'];
+      expect(executedFromImage(await mapsOf(changed))).to.deep.equal(anywhere);
+    });
+
+    it('of the image that they have read is given back when they sleep', async () => {
+      const call = host.start(['run', '-b', rootfs.bundle(host, ['probe', 'wait']), 'sleeper']);
+      await call.prints('ready');
+      const { pid } = await host.state('sleeper');
+      await until(() => Promise.resolve(residentKib(pid, /image$/) === 0), 'the image is not resident');
+      await host.runnc(['kill', 'sleeper', 'KILL']);
+      await call.end();
+    });
+
     it("are killed when they take more than the container's limit", async () => {
       const { status, stdout } = await run(['probe', 'devour'], (spec) => {
         spec.linux.resources = { memory: { limit: 64 * MIB } };
@@ -356,3 +388,19 @@ describe('Linux programs', function () {
     expect((await call.end()).status).to.equal(137);
   });
 });
+
+/** Addresses of code that is mapped from the segments companion. */
+function executedFromImage(maps: string): readonly string[] {
+  return [...maps.matchAll(/^(\S+) r-xp .*segments/gm)].map(([, address = '']) => address);
+}
+
+/** Of the mappings of a file with such a name. */
+function residentKib(pid: number, name: RegExp): number {
+  let kib = 0;
+  let counts = false;
+  for (const line of readFileSync(`/proc/${String(pid)}/smaps`, 'utf8').split('\n')) {
+    if (/^[0-9a-f]+-/.test(line)) counts = name.test(line);
+    else if (counts && line.startsWith('Rss:')) kib += parseInt(line.slice(4), 10);
+  }
+  return kib;
+}

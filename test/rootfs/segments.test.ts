@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { OpenRootfsOptions, RootfsImage } from '../../src/rootfs/rootfs-image.ts';
+import { findFixedProgram } from '../../src/rootfs/fixed-program.ts';
 import { readElf } from '../../src/rootfs/segments.ts';
 import { scratchFolder, withImage } from './fixture.ts';
 
@@ -12,18 +13,19 @@ interface IndexEntry {
   readonly offset: number;
   readonly spanBytes: number;
   readonly minVaddr: number;
+  readonly fixedBytes: number;
 }
 
 function readIndex(companion: Buffer): IndexEntry[] {
   expect(companion.toString('latin1', 0, 8)).to.equal('RUNNCSEG');
-  expect(companion.readUInt32LE(8)).to.equal(1);
+  expect(companion.readUInt32LE(8)).to.equal(2);
   expect(companion.readBigUInt64LE(16)).to.equal(BigInt(companion.length));
   return Array.from({ length: companion.readUInt32LE(12) }, (_, i) => {
-    const at = 32 + i * 32;
-    const [nid = 0, offset = 0, spanBytes = 0, minVaddr = 0] = [0, 8, 16, 24].map((field) =>
-      Number(companion.readBigUInt64LE(at + field)),
+    const at = 32 + i * 40;
+    const [nid = 0, offset = 0, spanBytes = 0, minVaddr = 0, fixedBytes = 0] = [0, 8, 16, 24, 32].map(
+      (field) => Number(companion.readBigUInt64LE(at + field)),
     );
-    return { nid, offset, spanBytes, minVaddr };
+    return { nid, offset, spanBytes, minVaddr, fixedBytes };
   });
 }
 
@@ -75,19 +77,24 @@ describe('the segments companion of an EROFS image', function () {
     fs.copyFileSync('/bin/sh', at('sh'));
   });
 
-  it('holds each position-independent object as it lies in memory, and nothing else', async () => {
+  it('holds each program and library as it lies in memory, and nothing else', async () => {
     await withImage(options, (_, image) => {
       const companion = fs.readFileSync(image.segments?.fd ?? -1);
       expect(companion.length).to.equal(image.segments?.sizeBytes);
       const index = readIndex(companion);
-      const names = ['aligned.so', 'library.so', 'program', 'sh', 'static-pie'];
+      const names = ['aligned.so', 'fixed', 'library.so', 'program', 'sh', 'static-pie'];
       expect(index).to.have.length(names.length);
       for (const name of names) {
         const { minVaddr, memory } = loadedByReadelf(at(name));
         const entry = index.find(({ offset }) =>
           companion.subarray(offset, offset + memory.length).equals(memory),
         );
-        expect(entry, name).to.deep.include({ minVaddr, spanBytes: memory.length, nid: nidOf(image, name) });
+        const fixedBytes = name === 'fixed' ? fs.statSync(at(name)).size : 0;
+        const nid = nidOf(image, name);
+        expect(entry, name).to.deep.equal({
+          ...{ offset: entry?.offset, spanBytes: memory.length },
+          ...{ nid, minVaddr, fixedBytes },
+        });
       }
     });
   });
@@ -99,7 +106,7 @@ describe('the segments companion of an EROFS image', function () {
       expect(index.map(({ nid }) => nid)).to.deep.equal(
         [...new Set(index.map(({ nid }) => nid))].sort((a, b) => a - b),
       );
-      let end = 32 + index.length * 32;
+      let end = 32 + index.length * 40;
       for (const { offset, spanBytes } of [...index].sort((a, b) => a.offset - b.offset)) {
         expect(offset % 4096).to.equal(0);
         expect(spanBytes % 4096).to.equal(0);
@@ -110,6 +117,65 @@ describe('the segments companion of an EROFS image', function () {
       const aligned = index.find(({ nid }) => nid === nidOf(image, 'aligned.so'));
       expect((aligned?.offset ?? 1) % 0x200000).to.equal(0);
     });
+  });
+
+  it('tells where a program lies that can run at one address alone, by its size', async () => {
+    await withImage(options, (_, { segments }) => {
+      if (segments === undefined) throw new Error('no segments');
+      const { size } = fs.statSync(at('fixed'));
+      const { minVaddr } = loadedByReadelf(at('fixed'));
+      const found = findFixedProgram(segments, size);
+      const entry = readIndex(fs.readFileSync(segments.fd)).find(({ fixedBytes }) => fixedBytes === size);
+      expect(found).to.deep.equal({ offset: entry?.offset, size: entry?.spanBytes, address: minVaddr });
+      expect(findFixedProgram(segments, size + 1)).to.equal(undefined);
+      expect(findFixedProgram(segments, 0), 'what is position-independent').to.equal(undefined);
+    });
+  });
+
+  it('is not believed what the tender would refuse', () => {
+    const file = join(scratch, 'made-up');
+    const find = (change: (bytes: Buffer) => void, sizeBytes = 0x10000): unknown => {
+      const bytes = Buffer.alloc(sizeBytes);
+      bytes.write('RUNNCSEG', 'latin1');
+      bytes.writeUInt32LE(2, 8);
+      bytes.writeUInt32LE(1, 12);
+      [0x1000n, 0x2000n, 0x400000n, 77n].forEach((value, i) => bytes.writeBigUInt64LE(value, 40 + 8 * i));
+      change(bytes);
+      fs.writeFileSync(file, bytes);
+      const fd = fs.openSync(file, 'r');
+      try {
+        return findFixedProgram({ fd, sizeBytes }, 77);
+      } finally {
+        fs.closeSync(fd);
+      }
+    };
+    expect(find(() => undefined)).to.deep.equal({ offset: 0x1000, size: 0x2000, address: 0x400000 });
+    const word =
+      (at: number, value: bigint) =>
+      (bytes: Buffer): unknown =>
+        bytes.writeBigUInt64LE(value, at);
+    for (const [what, change] of [
+      ['another magic', word(0, 1n)],
+      ['another version', (bytes: Buffer) => bytes.writeUInt32LE(1, 8)],
+      ['no object', (bytes: Buffer) => bytes.writeUInt32LE(0, 12)],
+      ['an offset within a page', word(40, 1n)],
+      ['an offset behind the end', word(40, 0x10000n)],
+      ['a size that is too large', word(48, 0x10000n)],
+      ['no size', word(48, 0n)],
+      ['a size beyond all', word(48, 2n ** 64n - 4096n)],
+      ['an address within a page', word(56, 0x400001n)],
+      ['an address in the kernel', word(56, 0x100000n)],
+      ['an address among the segments', word(56, 0x7fc00000n)],
+    ] as const) {
+      expect(
+        find((bytes) => void change(bytes)),
+        what,
+      ).to.equal(undefined);
+    }
+    expect(
+      find((bytes) => void bytes.writeUInt32LE(0xffffffff, 12)),
+      'more objects than there are',
+    ).to.deep.include({ address: 0x400000 });
   });
 
   it('is made of nothing where an image has no object', async () => {
@@ -145,7 +211,7 @@ describe('the segments companion of an EROFS image', function () {
       ['cut off', whole.subarray(0, 5000)],
       ['32-bit', patched((b) => b.writeUInt8(1, 4))],
       ['another machine', patched((b) => b.writeUInt16LE(183, 18))],
-      ['not ET_DYN', patched((b) => b.writeUInt16LE(2, 16))],
+      ['an object file', patched((b) => b.writeUInt16LE(1, 16))],
       ['no program headers', patched((b) => b.writeUInt16LE(0, 56))],
       ['too many program headers', patched((b) => b.writeUInt16LE(65_535, 56))],
       ['other program headers', patched((b) => b.writeUInt16LE(32, 54))],

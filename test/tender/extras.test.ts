@@ -207,6 +207,29 @@ describe('extras of the tender', () => {
     });
   });
 
+  describe('rootfs-map, and a program at its own address', () => {
+    const program = (place: string, ...more: string[]): Outcome =>
+      run(['rootfs-map'], 'info', ...more, `--program=${place}`);
+    const segments = (): string => `--segments=${config}`;
+
+    it('maps a part of the companion there as well', () => {
+      const info = printed(program('0,0x1000,0x400000', segments()));
+      expect(info).to.include({ program: 0x400000, program_size: 0x1000, program_offset: 0 });
+      expect(info['program_first']).to.equal('c'.charCodeAt(0));
+    });
+
+    it('refuses what is not in the companion, not in pages, or in the way', () => {
+      expectRefusal(program('0,0x1000,0x400000'), 'give --segments');
+      expectRefusal(program(`0,0x${(2 ** 30).toString(16)},0x400000`, segments()), 'not within');
+      expectRefusal(program('0xfffffffffffff000,0x1000,0x400000', segments()), 'not within');
+      for (const address of ['0', '0x100000', '0x3fff000', '0xfffffffffffff000'])
+        expectRefusal(program(`0,0x1000,${address}`, segments()), "are not between the kernel's end");
+      for (const place of ['', '1', '1,2,3', '0,0x1000', '0,0x1000,0x400000,', '0,-4096,0x400000', '0,,0'])
+        expectRefusal(program(place, segments()), 'expected OFFSET,SIZE,ADDR');
+      expectRefusal(program('0,0,0x400000', segments()), 'its SIZE is 0');
+    });
+  });
+
   it('give up to 1 TiB of address space to guests with the note', () => {
     expect(printed(tender(['--mem=1048576', guest, 'info']))['mem_size']).to.equal(2 ** 40);
     expectRefusal(tender(['--mem=1048577', guest]), 'from 1 to 1048576');
@@ -251,6 +274,16 @@ describe('extras of the tender', () => {
       it(`kills the guest on ${what}`, () => {
         expect(run(['memctl', 'exec-heap'], call).end).to.equal('SIGSYS');
       });
+
+    it('forgets the rootfs image as a whole, which shows again, and no part of it', () => {
+      const files = `--rootfs=${image}`;
+      expect(printed(run(['memctl', 'rootfs-map'], 'forget-rootfs', files))).to.deep.equal({
+        forget: 0,
+        then: 'i'.charCodeAt(0),
+      });
+      expect(run(['memctl', 'rootfs-map'], 'forget-rootfs-part', files).end).to.equal('SIGSYS');
+      expect(run(['rootfs-map'], 'forget-rootfs', files).end).to.equal('SIGSYS');
+    });
 
     it('kills the guest where it was not granted', () => {
       expect(run([], 'forget').end).to.equal('SIGSYS');

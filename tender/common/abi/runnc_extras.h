@@ -41,7 +41,8 @@ enum runnc_extra {
     RUNNC_EXTRA_VTIMER = 1u << 5,
     /* memctl: mprotect and madvise(MADV_DONTNEED) on guest memory. A range
      * starts below mem_size and has at most boot info's madvise_max bytes (more
-     * kills); PROT_EXEC only with exec-heap. */
+     * kills); PROT_EXEC only with exec-heap. The madvise also on the rootfs image
+     * as a whole, rootfs and rootfs_size as boot info has them. */
     RUNNC_EXTRA_MEMCTL = 1u << 6,
     /* stdio: read on stdin and epoll_pwait2 (without a signal mask) in place of
      * epoll_pwait and timerfd_settime; the epoll set is edge-triggered for
@@ -121,6 +122,12 @@ struct runnc_boot_info {
     /* stdio: not in the epoll set because epoll refuses it (a regular file,
      * /dev/null): always ready. */
     uint32_t stdio_ready;
+    /* The companion's bytes from program_offset on, a second time, at the one
+     * address where a program that is not position-independent can run; as the
+     * companion private and in guest memory, below it. 0 if none. */
+    uint64_t program;
+    uint64_t program_size;
+    uint64_t program_offset;
 };
 
 /* epoll data.u64 beside manifest indices (< 64). */

@@ -1,10 +1,13 @@
 /*
- * The segments companion of an EROFS rootfs image: every shared object and
- * position-independent program of the image, its PT_LOAD segments laid out by
- * virtual address. Made by src/rootfs/segments.ts, mapped by the tender
+ * The segments companion of an EROFS rootfs image: every program and shared
+ * object of the image, its PT_LOAD segments laid out by virtual address. Made by src/rootfs/segments.ts, mapped by the tender
  * MAP_PRIVATE at a page-aligned address of guest memory (rootfs-map), read by
  * the Linux guest's ELF loader, which runs a program where it lies: text is
  * shared through the page cache, data is copied on write, exec copies nothing.
+ *
+ * A program that is not position-independent can run only at its own address.
+ * The tender maps the span of one such program there as well, if the plan names
+ * it (--program): there is no mmap once the guest runs.
  *
  * A header, the index, then the load spans. All integers are little-endian,
  * all offsets count from the start of the companion.
@@ -16,8 +19,8 @@
  * the gaps between segments. Protections are not in here: the loader reads
  * p_flags from the program headers in the image.
  *
- * Not every ELF of the image is in the index: those that are not ET_DYN for
- * x86-64, have program headers Linux would refuse, or spread over more than
+ * Not every ELF of the image is in the index: those that are not ET_DYN or
+ * ET_EXEC for x86-64, have program headers Linux would refuse, or spread over more than
  * RUNNC_SEGMENTS_MAX_SPAN are left out. The loader copies them.
  *
  * The file comes from runnc, not from the image's author; still the guest
@@ -29,7 +32,7 @@
 #include <stdint.h>
 
 #define RUNNC_SEGMENTS_MAGIC 0x474553434e4e5552ull /* "RUNNCSEG" */
-#define RUNNC_SEGMENTS_VERSION 1u
+#define RUNNC_SEGMENTS_VERSION 2u
 #define RUNNC_SEGMENTS_MAX_SPAN 0x40000000ull /* bytes */
 
 struct runnc_segments {
@@ -43,6 +46,8 @@ struct runnc_segments {
         uint64_t offset;    /* of the span: page-aligned, and aligned to the object's largest p_align up to 2 MiB */
         uint64_t span;      /* bytes: a multiple of 4096 */
         uint64_t min_vaddr; /* page-aligned */
+        /* ET_EXEC: bytes of the file, by which the runtime finds the program it is going to run; ET_DYN: 0. */
+        uint64_t fixed_size;
     } objects[];
 };
 

@@ -175,6 +175,10 @@ static void show_boot_info(const struct runnc_boot_info *boot)
     print_value("segments", boot->segments);
     print_value("segments_size", boot->segments_size);
     if (segments != NULL) print_value("segments_last", segments[boot->segments_size - 1]);
+    print_value("program", boot->program);
+    print_value("program_size", boot->program_size);
+    print_value("program_offset", boot->program_offset);
+    if (boot->program != 0) print_value("program_first", *(const uint8_t *)boot->program);
     print_value("vdso", boot->vdso == 0 ? 0 : *(const uint32_t *)boot->vdso);
     for (size_t i = 0; i < sizeof boot->seed; i++) seed_bits |= boot->seed[i];
     print_value("seed", seed_bits != 0);
@@ -283,6 +287,11 @@ void _start(struct runnc_boot_info *boot)
         HOST(__NR_mprotect, heap, boot->madvise_max + PAGE, PROT_NONE, 0, 0);
     else if (is(what, "protect-growing"))
         HOST(__NR_mprotect, heap, PAGE, PROT_GROWSDOWN, 0, 0);
+    else if (is(what, "forget-rootfs")) {
+        print_value("forget", (uint64_t)-HOST(__NR_madvise, boot->rootfs, boot->rootfs_size, MADV_DONTNEED, 0, 0));
+        print_value("then", *(const uint8_t *)boot->rootfs);
+    } else if (is(what, "forget-rootfs-part"))
+        HOST(__NR_madvise, boot->rootfs + PAGE, PAGE, MADV_DONTNEED, 0, 0);
     else if (is(what, "advise-free"))
         HOST(__NR_madvise, heap, PAGE, MADV_FREE, 0, 0);
     else if (is(what, "write-segments")) {

@@ -100,6 +100,12 @@ bool host_discard(uintptr_t start, size_t len)
     return memctl(__NR_madvise, start, len, MADV_DONTNEED);
 }
 
+void host_discard_image(void)
+{
+    if (!granted(RUNNC_EXTRA_MEMCTL) || !host.info->rootfs) return;
+    host_call(__NR_madvise, (long)host.info->rootfs, (long)host.info->rootfs_size, MADV_DONTNEED, 0, 0, 0);
+}
+
 bool host_has_memctl(void)
 {
     return granted(RUNNC_EXTRA_MEMCTL);
@@ -124,7 +130,7 @@ static void source_event(uint64_t tag, uint32_t events)
     }
 }
 
-void host_wait(int64_t timeout_ns)
+bool host_wait(int64_t timeout_ns)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
     struct __kernel_timespec ts;
@@ -136,6 +142,7 @@ void host_wait(int64_t timeout_ns)
     long n = host_idle(__NR_epoll_pwait2, host.info->epollfd, events, EVENTS_AT_ONCE,
                        timeout_ns == WAIT_FOREVER ? NULL : &ts);
     for (long i = 0; i < n; i++) source_event(events[i].data, events[i].events);
+    return n != 0;
 }
 
 bool host_has_sources(void)

@@ -8,9 +8,9 @@ void host_init(const struct runnc_boot_info *info);
 
 /*
  * Waits for host descriptors, a host signal or the time-out (nanoseconds;
- * WAIT_FOREVER), and wakes up the queues of what came.
+ * WAIT_FOREVER), and wakes up the queues of what came. False: the time is over.
  */
-void host_wait(int64_t timeout_ns);
+bool host_wait(int64_t timeout_ns);
 /* Somebody sleeps on a host descriptor. */
 bool host_has_sources(void);
 
@@ -18,5 +18,7 @@ bool host_has_sources(void);
 int64_t host_clock(int clock);
 void host_set_fsbase(uint64_t base);
 bool host_has_memctl(void);
+/* memctl: takes the rootfs image's pages out of our page table; they come back when they are touched. */
+void host_discard_image(void);
 
 #endif

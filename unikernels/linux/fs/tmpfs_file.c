@@ -6,6 +6,7 @@
 
 #include "fs/tmpfs.h"
 #include "lib/string.h"
+#include "mm/memory.h"
 #include "mm/page.h"
 #include "time/clock.h"
 
@@ -34,6 +35,7 @@ static int lower_data(const struct tmpfs_inode *t, uint64_t offset, const uint8_
         *len = UINT64_MAX;
         return 0;
     }
+    memory_image_use();
     int err = erofs_map(tmpfs_of(&t->inode)->lower, &t->lower, offset, data, len);
     if (!err)
         *len = MIN(*len, t->file.lower_size - offset);

@@ -160,16 +160,18 @@ int elf_load(struct mm *mm, const struct elf_program *p, struct elf_place *place
     if (p->head.e_type == ET_EXEC) {
         if (p->min_vaddr < USER_START || user_range_max(p->min_vaddr) < span) return -ENOMEM;
         if (mm_mapped_elsewhere(mm, p->min_vaddr, p->max_vaddr)) return -ENOMEM;
-    } else {
-        uaddr_t start = file_segments(p->file, &held);
-        if (start && held >= span) {
-            place->bias = start - p->min_vaddr;
-            int err = load_at(mm, p, place, true);
-            if (!err) {
-                place->entry = place->bias + p->head.e_entry;
-                return 0;
-            }
+    }
+    uaddr_t start = file_segments(p->file, &held);
+    if (start && held >= span && (p->head.e_type == ET_DYN || start == p->min_vaddr)) {
+        place->bias = start - p->min_vaddr;
+        int err = load_at(mm, p, place, true);
+        if (!err) {
+            place->entry = place->bias + p->head.e_entry;
+            return 0;
         }
+        *place = (struct elf_place){0};
+    }
+    if (p->head.e_type == ET_DYN) {
         start = mm_find_free(mm, span, p->align, ZONE_LOW_EXEC);
         if (!start) start = mm_find_free(mm, span, p->align, ZONE_HIGH);
         if (!start) return -ENOMEM;

@@ -31,16 +31,27 @@ static const struct runnc_segments *header(uint64_t *size)
     return s->count <= (*size - sizeof *s) / sizeof s->objects[0] ? s : NULL;
 }
 
+/* A program that can run at one address alone is of use there: if it is the one that the tender was told to map. */
+static uintptr_t fixed_place(const struct runnc_segments_object *o, size_t *len)
+{
+    const struct runnc_boot_info *info = host_boot_info();
+
+    if (!info->program_size || info->program_offset != o->offset || info->program != o->min_vaddr) return 0;
+    *len = MIN(o->span, info->program_size);
+    return info->program;
+}
+
 uintptr_t file_segments(struct file *file, size_t *len)
 {
     uint64_t size;
     const struct runnc_segments *s = header(&size);
 
-    if (!s || file->f_op != &tmpfs_file_operations) return 0;
-    const struct tmpfs_inode *inode = tmpfs_inode(file->f_inode);
-    if (!inode->has_lower || inode->dirty) return 0;
-    const struct runnc_segments_object *o = find(s, inode->lower.nid);
+    uint64_t nid;
+
+    if (!s || !tmpfs_image_nid(file, &nid)) return 0;
+    const struct runnc_segments_object *o = find(s, nid);
     if (!o || o->offset % PAGE_SIZE || o->span % PAGE_SIZE || o->offset > size || o->span > size - o->offset) return 0;
+    if (o->fixed_size) return fixed_place(o, len);
     *len = o->span;
     return (uintptr_t)s + o->offset;
 }

@@ -40,6 +40,7 @@ const void *file_data_in_place(struct file *, uint64_t offset, size_t *len);
 /*
  * The segments companion: place of this file's segments in guest memory, laid
  * out by virtual address from the lowest PT_LOAD page on; 0 if it has none.
+ * For a program that is not position-independent this is its own address.
  */
 uintptr_t file_segments(struct file *, size_t *len);
 

@@ -9,8 +9,9 @@
 #include "tender/common/abi/runnc_segments.h"
 
 static struct {
-    bool memctl;
-    uaddr_t companion, companion_end;
+    bool memctl, image_used;
+    /* Private mappings of the companion's file: all of it, and one program's part again at its own address. */
+    struct range companion, program;
     /*
      * Without memctl: what may hold something. Memory is wiped when it is
      * mapped again and not when it is unmapped, so that a big reservation that
@@ -34,11 +35,28 @@ void memory_init(uaddr_t start, uaddr_t end)
     const struct runnc_boot_info *info = host_boot_info();
 
     memory.memctl = host_has_memctl();
-    memory.companion = info->segments;
-    memory.companion_end = info->segments ? PAGE_UP(info->segments + info->segments_size) : 0;
+    if (info->segments)
+        memory.companion = (struct range){info->segments, PAGE_UP(info->segments + info->segments_size)};
+    if (info->program) memory.program = (struct range){info->program, info->program + info->program_size};
     if (memory.memctl && !host_mprotect(start, end - start, PROT_NONE))
         panic("the host refuses to close guest memory");
-    if (memory.companion) open_index(info);
+    if (info->segments) open_index(info);
+}
+
+void memory_image_use(void)
+{
+    memory.image_used = true;
+}
+
+bool memory_image_used(void)
+{
+    return memory.memctl && memory.image_used;
+}
+
+void memory_image_release(void)
+{
+    host_discard_image();
+    memory.image_used = false;
 }
 
 bool memory_is_closed(void)
@@ -48,7 +66,8 @@ bool memory_is_closed(void)
 
 bool memory_in_companion(uaddr_t start, uaddr_t end)
 {
-    return start < memory.companion_end && end > memory.companion;
+    return (start < memory.companion.end && end > memory.companion.start) ||
+           (start < memory.program.end && end > memory.program.start);
 }
 
 bool memory_companion_pristine(uaddr_t start, uaddr_t end)

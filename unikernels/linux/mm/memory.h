@@ -23,7 +23,16 @@ void memory_wipe(uaddr_t start, uaddr_t end);
 /* Memory without a mapping is inaccessible: the host grants memctl. */
 bool memory_is_closed(void);
 
-/* The segments companion's place in guest memory. */
+/*
+ * The rootfs image is read where it is mapped, and what was read is counted as
+ * resident though nobody needs it twice. image_used: some of it has been read
+ * since the last image_release, which forgets it all.
+ */
+void memory_image_use(void);
+bool memory_image_used(void);
+void memory_image_release(void);
+
+/* The segments companion's places in guest memory. */
 bool memory_in_companion(uaddr_t start, uaddr_t end); /* they overlap */
 /* True if the companion's bytes there are as in the file: nobody has written to them. */
 bool memory_companion_pristine(uaddr_t start, uaddr_t end);

@@ -6,12 +6,14 @@
 #include "entry/entry.h"
 #include "lib/print.h"
 #include "lib/string.h"
+#include "mm/memory.h"
 #include "task/signal_deliver.h"
 #include "task/task.h"
 #include "task/task_impl.h"
 #include "time/itimer_impl.h"
 #include "time/timer_impl.h"
 
+#define TIDY_AFTER_NS NSEC_PER_SEC /* idle for so long: the image's pages are given back */
 #define STACK_CANARY 0x6b73746b63616e61ull
 
 struct task *current;
@@ -178,7 +180,9 @@ static void idle(void)
     int64_t deadline = timers_next();
 
     if (deadline != WAIT_FOREVER) deadline = MAX(deadline - clock_monotonic(), 0);
-    host_wait(deadline);
+    /* Once in a long sleep, and never where work comes in all the time. */
+    bool tidy = memory_image_used() && (deadline == WAIT_FOREVER || deadline > TIDY_AFTER_NS);
+    if (!host_wait(tidy ? TIDY_AFTER_NS : deadline) && tidy) memory_image_release();
     host_signals_take();
 }
 
