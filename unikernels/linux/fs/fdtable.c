@@ -182,6 +182,21 @@ static uint32_t fd_limit(void)
     return (uint32_t)MIN(task_rlimit(RLIMIT_NOFILE), SIZE_MAX_FDS);
 }
 
+/* The lowest free one at or after `from`; it may be beyond the table. */
+static uint32_t lowest_free(const struct files *files, uint32_t from)
+{
+    uint32_t n = MAX(from, files->lowest_free);
+
+    while (n < files->size && files->fd[n].file)
+        n++;
+    return n;
+}
+
+int fd_check_room(void)
+{
+    return lowest_free(current->process->files, 0) < fd_limit() ? 0 : -EMFILE;
+}
+
 int fd_install(struct file *file, int from, bool cloexec)
 {
     struct files *files = current->process->files;
@@ -189,9 +204,7 @@ int fd_install(struct file *file, int from, bool cloexec)
 
     if (from < 0 || (uint32_t)from >= limit)
         return from == 0 ? -EMFILE : -EINVAL;
-    uint32_t n = MAX((uint32_t)from, files->lowest_free);
-    while (n < files->size && files->fd[n].file)
-        n++;
+    uint32_t n = lowest_free(files, (uint32_t)from);
     if (n >= limit)
         return -EMFILE;
     int err = grow(files, n + 1);

@@ -9,6 +9,8 @@ int fd_replace(struct file *file, int fd, bool cloexec);
 /* All descriptors from first to last; mark_only: they will be closed by execve. */
 void fd_close_range(uint32_t first, uint32_t last, bool mark_only);
 int fd_set_cloexec(int fd, bool cloexec); /* EBADF */
+/* Whether fd_install() would find a free one now: 0 or EMFILE. */
+int fd_check_room(void);
 
 /* Of any process. The file has a reference; NULL if fd is not open. */
 struct file *files_lookup(const struct files *files, int fd);

@@ -301,6 +301,7 @@ static const struct pseudo_entry root_children[] = {
     PSEUDO_FILE("loadavg", show_loadavg),
     PSEUDO_FILE("meminfo", show_meminfo),
     {.name = "mounts", .mode = S_IFLNK | 0777, .text = "self/mounts"},
+    {.name = "net", .mode = S_IFLNK | 0777, .text = "self/net"},
     PSEUDO_TEXT("partitions", "major minor  #blocks  name\n\n"),
     {.name = "self", .mode = S_IFLNK | 0777, .readlink = readlink_self},
     PSEUDO_FILE("stat", show_stat),

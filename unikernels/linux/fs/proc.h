@@ -8,6 +8,8 @@ struct super_block *proc_new(void);
 
 /* Folders of one process (proc_pid.c); arg is the pid. */
 extern const struct pseudo_entry proc_pid_entry;
+/* In each process's folder: there is one network, but programs look there. */
+extern const struct pseudo_entry proc_net_children[];
 pseudo_owner proc_pid_owner;
 int proc_show_mounts(struct seq_file *seq, uint64_t arg);
 

@@ -637,7 +637,8 @@ static const struct pseudo_names fdinfo_names = {.lookup = lookup_fdinfo, .next 
         {.name = "fdinfo", .mode = S_IFDIR | 0555, .names = &fdinfo_names},                              \
         PSEUDO_FILE("limits", show_limits), PSEUDO_TEXT("loginuid", "4294967295"),                       \
         PSEUDO_FILE("maps", show_maps), PSEUDO_FILE("mountinfo", show_mountinfo),                        \
-        PSEUDO_FILE("mounts", proc_show_mounts), PSEUDO_TEXT("oom_score", "0\n"),                        \
+        PSEUDO_FILE("mounts", proc_show_mounts), PSEUDO_DIR("net", proc_net_children),                   \
+        PSEUDO_TEXT("oom_score", "0\n"),                                                                 \
         {.name = "oom_score_adj",                                                                        \
          .mode = S_IFREG | 0644,                                                                         \
          .show = show_oom_score_adj,                                                                     \
