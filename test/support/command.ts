@@ -10,6 +10,8 @@ export interface CommandResult {
 
 export interface CommandOptions {
   readonly input?: string | Buffer;
+  /** Writes `input` only when this has been printed on standard output. */
+  readonly inputAfter?: string;
   /** Leaves standard input open behind `input`. */
   readonly holdInput?: boolean;
   readonly env?: NodeJS.ProcessEnv;
@@ -36,7 +38,7 @@ export function run(
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const { input, holdInput = false, timeoutMs = 60_000, ...rest } = options;
+  const { input, inputAfter = '', holdInput = false, timeoutMs = 60_000, ...rest } = options;
   return new Promise((resolve, reject) => {
     const child: ChildProcess = spawn(program, args, {
       ...rest,
@@ -44,12 +46,21 @@ export function run(
     });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
-    child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
+    let hasInput = input !== undefined;
+    const giveInput = (): void => {
+      if (!hasInput || !Buffer.concat(stdout).includes(inputAfter)) return;
+      hasInput = false;
+      child.stdin?.write(input ?? '');
+      if (!holdInput) child.stdin?.end();
+    };
+    child.stdout?.on('data', (chunk: Buffer) => {
+      stdout.push(chunk);
+      giveInput();
+    });
     child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
     // A program may end without reading its input.
     child.stdin?.on('error', () => undefined);
-    if (input !== undefined) child.stdin?.write(input);
-    if (!holdInput) child.stdin?.end();
+    giveInput();
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;

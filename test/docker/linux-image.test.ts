@@ -1,0 +1,202 @@
+/** Docker with an ordinary Linux image: what its users expect of one, whatever runs it. */
+import { once } from 'node:events';
+import { spawn } from 'node:child_process';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { Rootfs } from '../linux-programs/rootfs.ts';
+import { type CommandResult, succeed } from '../support/command.ts';
+import { Dockerd } from '../support/dockerd.ts';
+import { isOurs } from '../support/paths.ts';
+import { onTerminal } from '../support/terminal.ts';
+
+const IMAGE = 'linux:latest';
+const APPLETS = ['cat', 'echo', 'env', 'hostname', 'id', 'ls', 'pwd', 'sh', 'touch', 'tty', 'stty'];
+
+describe('docker, with a Linux image', function () {
+  this.timeout(120_000);
+  let docker: Dockerd;
+  let shared: string;
+
+  before(async () => {
+    docker = await Dockerd.start();
+    const rootfs = new Rootfs();
+    try {
+      rootfs.compile('probe.c', 'dynamic');
+      for (const name of APPLETS) symlinkSync('busybox', rootfs.path(`/usr/bin/${name}`));
+      rootfs.write('/usr/bin/plain', 'no program\n');
+      rootfs.write('/etc/motd', 'from the image\n');
+      const tar = join(docker.folder, 'linux.tar');
+      await succeed('tar', ['-C', rootfs.folder, '--owner=0', '--group=0', '-cf', tar, '.']);
+      const changes = ['ENV PATH=/usr/bin', 'ENV FROM=image', 'CMD ["/usr/bin/cat", "/etc/motd"]'];
+      await docker.docker('import', ...changes.map((change) => `--change=${change}`), tar, IMAGE);
+      rmSync(tar);
+    } finally {
+      rootfs.remove();
+    }
+    shared = join(docker.folder, 'shared');
+    writeFileSync(shared, 'from the host\n');
+  });
+
+  afterEach(() => docker.removeAll());
+
+  after(async () => {
+    const leftovers = docker.leftovers();
+    await docker.stop();
+    expect(leftovers).to.deep.equal([]);
+  });
+
+  const run = (
+    options: readonly string[],
+    command: readonly string[] = [],
+    input?: string,
+  ): Promise<CommandResult> =>
+    docker.try(
+      ['run', '--rm', '--network=none', ...options, IMAGE, ...command],
+      input === undefined ? {} : { input },
+    );
+
+  const detached = (options: readonly string[], command: readonly string[]): Promise<string> =>
+    docker.docker('run', '-d', '--network=none', ...options, IMAGE, ...command);
+
+  const printed = (stdout: string): CommandResult => ({ status: 0, stdout, stderr: '' });
+
+  /** Until the program's output says it. */
+  async function says(id: string, text: string): Promise<void> {
+    const logs = spawn('docker', [...docker.client, 'logs', '--follow', id], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let all = '';
+    for await (const chunk of logs.stdout) if ((all += String(chunk)).includes(text)) break;
+    logs.kill();
+    await once(logs, 'exit');
+    expect(all).to.contain(text);
+  }
+
+  it("runs the image's command, or the one that is given", async () => {
+    expect(await run([])).to.deep.equal(printed('from the image\n'));
+    expect(await run([], ['echo', 'two words', '', '$HOME'])).to.deep.equal(printed('two words  $HOME\n'));
+    expect(await run(['--entrypoint=/usr/bin/echo'], ['-n', 'x'])).to.deep.equal(printed('x'));
+  });
+
+  it('ends with the status of the program, also one that a signal ends', async () => {
+    for (const status of [7, 255]) {
+      expect((await run([], ['probe', 'exit', String(status)])).status).to.equal(status);
+    }
+    for (const signal of [6, 9]) {
+      expect((await run([], ['probe', 'raise', String(signal)])).status).to.equal(128 + signal);
+    }
+  });
+
+  it('says 127 for a program that is not there, 126 for one that is none', async () => {
+    const missing = await run([], ['/no/such']);
+    expect(missing.stderr).to.contain('no such file or directory');
+    expect(missing.status).to.equal(127);
+    const plain = await run([], ['plain']);
+    expect(plain.stderr).to.contain('permission denied');
+    expect(plain.status).to.equal(126);
+  });
+
+  it('keeps output and errors apart', async () => {
+    const { status, stdout, stderr } = await run([], ['probe', 'nothing']);
+    expect({ stdout, stderr }).to.deep.equal({ stdout: '', stderr: 'probe: what is "nothing"?\n' });
+    expect(status).not.to.equal(0);
+  });
+
+  it('-i passes standard input on to its end', async () => {
+    const text = Array.from({ length: 20_000 }, (_, i) => `line ${String(i)}\n`).join('');
+    expect(await run(['-i'], ['cat'], text)).to.deep.equal(printed(text));
+    expect(await run([], ['cat'], text)).to.deep.equal(printed(''));
+  });
+
+  it('-t is a terminal, no -t is none', async () => {
+    expect((await run([], ['tty'])).stdout).to.equal('not a tty\n');
+    const { status, stdout } = await run(['-t'], ['tty']);
+    expect(stdout).to.match(/^\/dev\/(pts\/\d+|console|tty)\r\n$/);
+    expect(status).to.equal(0);
+  });
+
+  it('-it: what is typed is echoed and read by lines', async () => {
+    const command = ['run', '-it', '--rm', '--network=none', IMAGE, 'sh', '-c', 'echo ready; exec cat'];
+    const { status, stdout } = await onTerminal(
+      'docker',
+      [...docker.client, ...command],
+      'typed\r\x04',
+      'ready',
+    );
+    expect(stdout).to.equal('ready\r\ntyped\r\ntyped\r\n');
+    expect(status).to.equal(0);
+  });
+
+  it('--user, --env, --workdir and --hostname', async () => {
+    expect((await run(['--user=5:6', '--group-add=7'], ['id'])).stdout).to.equal('uid=5 gid=6 groups=6,7\n');
+    expect((await run(['--user=alice'], ['id', '-un'])).stdout).to.equal('alice\n');
+    const { stdout } = await run(['--env=A=b c', '--env=EMPTY='], ['env']);
+    expect(stdout.split('\n')).to.include.members(['PATH=/usr/bin', 'FROM=image', 'A=b c', 'EMPTY=']);
+    expect((await run(['--workdir=/made/up'], ['pwd'])).stdout).to.equal('/made/up\n');
+    expect((await run(['--hostname=box'], ['hostname'])).stdout).to.equal('box\n');
+  });
+
+  it('has a root that can be written, unless it is --read-only', async () => {
+    expect(await run([], ['touch', '/new'])).to.deep.equal(printed(''));
+    const { status, stderr } = await run(['--read-only'], ['touch', '/new']);
+    expect(stderr).to.equal('touch: /new: Read-only file system\n');
+    expect(status).to.equal(1);
+    expect(await run(['--read-only', '--tmpfs=/scratch'], ['touch', '/scratch/new'])).to.deep.equal(
+      printed(''),
+    );
+  });
+
+  it('--volume with :ro shows files of the host', async () => {
+    expect(await run([`--volume=${shared}:/shared:ro`], ['cat', '/shared'])).to.deep.equal(
+      printed('from the host\n'),
+    );
+  });
+
+  it('one that uses up its memory is killed: 137', async () => {
+    expect((await run(['--memory=64m', '--memory-swap=64m'], ['probe', 'devour'])).status).to.equal(137);
+  });
+
+  it('stop sends SIGTERM to a program that catches it, and to one that does not', async () => {
+    const catcher = await detached([], ['probe', 'catch', '15']);
+    await says(catcher, 'ready');
+    await docker.docker('stop', '--time=30', catcher);
+    expect(await docker.inspect(catcher, '.State.ExitCode')).to.equal('15');
+    expect(await docker.docker('logs', catcher)).to.equal('ready\ncaught a signal');
+    // A process 1 that does not ask for a signal does not get it, in Linux.
+    if (!isOurs) return;
+    const waiter = await detached([], ['probe', 'wait']);
+    await says(waiter, 'ready');
+    await docker.docker('stop', '--time=30', waiter);
+    expect(await docker.inspect(waiter, '.State.ExitCode')).to.equal('143');
+  });
+
+  it('kill ends it: 137', async () => {
+    const id = await detached([], ['probe', 'wait']);
+    await says(id, 'ready');
+    await docker.docker('kill', id);
+    expect(await docker.docker('wait', id)).to.equal('137');
+  });
+
+  it('pause stops a program, unpause lets it go on', async () => {
+    const id = await detached(['-i'], ['cat']);
+    await docker.docker('pause', id);
+    expect(await docker.inspect(id, '.State.Status')).to.equal('paused');
+    await docker.docker('unpause', id);
+    await docker.docker('kill', id);
+    expect(await docker.docker('wait', id)).to.equal('137');
+  });
+
+  it('logs keep what a container said that has ended, and it can be started again', async () => {
+    const id = await detached([], ['echo', 'once']);
+    await docker.docker('wait', id);
+    expect(await docker.docker('logs', id)).to.equal('once');
+    expect(await docker.docker('start', '--attach', id)).to.equal('once');
+    expect(await docker.docker('logs', id)).to.equal('once\nonce');
+  });
+
+  it('runs several of one image at once', async () => {
+    const results = await Promise.all(Array.from({ length: 8 }, (_, i) => run([], ['echo', String(i)])));
+    expect(results.map(({ stdout }) => stdout)).to.deep.equal(results.map((_, i) => `${String(i)}\n`));
+  });
+});
