@@ -83,7 +83,8 @@ describe('docker, with a Linux image', function () {
     for (const status of [7, 255]) {
       expect((await run([], ['probe', 'exit', String(status)])).status).to.equal(status);
     }
-    for (const signal of [6, 9]) {
+    // Linux spares its process 1 what that does to itself.
+    for (const signal of isOurs ? [6, 9] : []) {
       expect((await run([], ['probe', 'raise', String(signal)])).status).to.equal(128 + signal);
     }
   });
@@ -92,7 +93,7 @@ describe('docker, with a Linux image', function () {
     const missing = await run([], ['/no/such']);
     expect(missing.stderr).to.contain('no such file or directory');
     expect(missing.status).to.equal(127);
-    const plain = await run([], ['plain']);
+    const plain = await run([], ['/usr/bin/plain']);
     expect(plain.stderr).to.contain('permission denied');
     expect(plain.status).to.equal(126);
   });
