@@ -10,7 +10,9 @@ const source = join(dirname(fileURLToPath(import.meta.url)), 'programs/endings.c
 
 const ways: readonly string[] = [
   ...['return', 'quick', 'thread', 'main-first'],
-  ...['many-arguments', 'long-argument', 'too-long-argument', 'too-many-arguments'],
+  ...['signals-to-process-1', 'blocked-signals-to-process-1', 'fault-of-process-1', 'abort-of-process-1'],
+  ...['many-arguments'],
+  ...['long-argument', 'too-long-argument', 'too-many-arguments'],
 ];
 
 describe('a program in the Linux guest begins and ends as on Linux', function () {
@@ -33,4 +35,9 @@ describe('a program in the Linux guest begins and ends as on Linux', function ()
       expect(guest.status, guest.stderr).to.equal(native.status);
     });
   }
+
+  // unshare(1), which starts the program natively, does not hand this end on.
+  it('is killed at its limit of CPU time, process 1 or not', async () => {
+    expect((await tree.guest(['/bin/endings', 'time-limit-of-process-1'])).status).to.equal(137);
+  });
 });

@@ -1,9 +1,11 @@
 /* Each argument names a way to end; what is left over is the exit status. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -64,6 +66,31 @@ int main(int argc, char **argv)
     } else if (!strcmp(how, "main-first")) {
         pthread_create(&t, NULL, print_later, NULL);
         pthread_exit(NULL);
+    } else if (!strcmp(how, "signals-to-process-1")) {
+        const int sent[] = {SIGHUP,  SIGINT,  SIGABRT, SIGSEGV, SIGKILL,
+                            SIGTERM, SIGTSTP, SIGSTOP, SIGXCPU, SIGRTMIN};
+        for (unsigned i = 0; i < sizeof sent / sizeof *sent; i++)
+            printf("%d: %d %d\n", sent[i], kill(getpid(), sent[i]), raise(sent[i]));
+    } else if (!strcmp(how, "blocked-signals-to-process-1")) {
+        sigset_t set;
+        sigfillset(&set);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        kill(1, SIGTERM);
+        kill(1, SIGKILL);
+        sigpending(&set);
+        printf("pending: %d %d\n", sigismember(&set, SIGTERM), sigismember(&set, SIGKILL));
+        sigemptyset(&set);
+        sigprocmask(SIG_SETMASK, &set, NULL);
+        puts("alive");
+    } else if (!strcmp(how, "fault-of-process-1")) {
+        return *(volatile int *)8;
+    } else if (!strcmp(how, "abort-of-process-1")) {
+        abort();
+    } else if (!strcmp(how, "time-limit-of-process-1")) {
+        const struct rlimit limit = {0, 1};
+        setrlimit(RLIMIT_CPU, &limit);
+        for (;;)
+            ;
     } else if (!strcmp(how, "many-arguments")) {
         return again(1500, 1000);
     } else if (!strcmp(how, "long-argument")) {

@@ -19,7 +19,6 @@
 
 #define STOP_SIGNALS (SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
 #define DEFAULT_IGNORED (SIGBIT(SIGCHLD) | SIGBIT(SIGURG) | SIGBIT(SIGWINCH) | SIGBIT(SIGCONT))
-#define UNBLOCKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
 
 /* Everyone who waits for signals of whatever process: signalfd. They look again. */
 static struct wait_queue signalfd_queue = {{&signalfd_queue.entries, &signalfd_queue.entries}};
@@ -142,11 +141,16 @@ static void sigpending_take(struct sigpending *p, int sig, struct siginfo64 *inf
     kfree(found);
 }
 
-static bool ignored(const struct process *p, int sig)
+static bool ignored(const struct process *p, const struct siginfo64 *info)
 {
+    int sig = info->si_signo;
     uaddr_t h = p->sighand->action[sig - 1].handler;
 
-    return h == SIGACTION_IGNORE || (h == SIGACTION_DEFAULT && DEFAULT_IGNORED & SIGBIT(sig));
+    if (h == SIGACTION_IGNORE) return true;
+    if (h != SIGACTION_DEFAULT) return false;
+    /* The kernel itself can kill and stop any process: a limit that was exceeded. */
+    if (p->unkillable && !(info->si_code == SI_KERNEL && UNBLOCKABLE & SIGBIT(sig))) return true;
+    return DEFAULT_IGNORED & SIGBIT(sig);
 }
 
 bool signal_fatal_pending(void)
@@ -235,7 +239,7 @@ int signal_send_info(struct process *p, struct task *only, const struct siginfo6
     side_effects(p, sig);
     bool blocked = only ? only->blocked & SIGBIT(sig) : !wants_signal(p, sig);
     /* An ignored signal can still be waited for by sigtimedwait, if it is blocked. */
-    if (ignored(p, sig) && !blocked) return 0;
+    if (ignored(p, info) && !blocked) return 0;
     unsigned queued = p->pending.count + (only ? only->pending.count : 0);
     bool room = queued < p->rlimits[RLIMIT_SIGPENDING].rlim_cur;
     int err = sigpending_add(only ? &only->pending : &p->pending, info, room);

@@ -19,6 +19,7 @@ struct wait_queue;
 /* Bit n - 1 is signal n. */
 typedef uint64_t sigset64;
 #define SIGBIT(n) (1ull << ((n) - 1))
+#define UNBLOCKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
 
 /* struct siginfo of the ABI: 128 bytes; the unions are written by signal.c. */
 struct siginfo64 {

@@ -183,6 +183,7 @@ static bool deliver_one(struct regs *r)
     if (sa->handler == SIGACTION_IGNORE) return false;
     if (sa->handler == SIGACTION_DEFAULT) {
         if (DEFAULT_IGNORED & SIGBIT(sig)) return false;
+        if (current->process->unkillable && !(UNBLOCKABLE & SIGBIT(sig))) return false;
         if (STOP_SIGNALS & SIGBIT(sig))
             stop_process(sig);
         else
@@ -249,6 +250,8 @@ void signal_force(int sig, int code, uint64_t addr)
         sa->handler = SIGACTION_DEFAULT;
         current->blocked &= ~SIGBIT(sig);
     }
+    /* A fault ends process 1 too. */
+    if (sa->handler == SIGACTION_DEFAULT) current->process->unkillable = false;
     sigpending_drop(&current->pending, SIGBIT(sig));
     if (signal_send_info(current->process, current, &info)) die_of(sig);
     signal_update_work();

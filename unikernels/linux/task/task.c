@@ -194,6 +194,7 @@ void process_set_init(struct process *p, struct task *t)
     if (!table.ready) table_init();
     table.last_pid = 1;
     p->pid = p->pgid = p->sid = 1;
+    p->unkillable = true;
     process_enlist(p);
     task_attach(t, p, 1);
 }

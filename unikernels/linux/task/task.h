@@ -109,6 +109,7 @@ struct process {
     int64_t dead_cpu_ns;  /* of tasks that are gone */
     int64_t children_cpu_ns;
     bool has_execed;
+    bool unkillable;      /* process 1: signals without a handler pass it by (pid_namespaces(7)) */
     int exit_signal;      /* sent to the parent: SIGCHLD, or as clone(2) said */
 
     struct itimers *itimers;       /* time/itimer.c; NULL until used */
