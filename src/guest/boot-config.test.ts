@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import { RunncError } from '../errors.ts';
-import { type BootConfig, decodeBootConfig, encodeBootConfig } from './boot-config.ts';
+import { networkRecords } from './boot-config-network.ts';
+import { addRecords, type BootConfig, decodeBootConfig, encodeBootConfig } from './boot-config.ts';
+import { IPV4, IPV6, type GuestInterface } from '../network/guest-network.ts';
 
 const MINIMAL: BootConfig = {
   args: ['/bin/sh', '-c', 'true'],
@@ -98,6 +100,67 @@ describe('the boot config', () => {
   it('sets a flag for each option that is on', () => {
     const [flags] = record({ ...MINIMAL, strace: true, rootReadonly: true }, 13);
     expect(flags?.readUInt32LE(0)).to.equal(7);
+  });
+
+  describe('with a network added', () => {
+    const mac = Buffer.of(2, 0, 0, 0, 0, 9);
+    const gateway = {
+      family: IPV6,
+      address: Buffer.from('fe80000000000000000000000000000a', 'hex'),
+    } as const;
+    const eth: GuestInterface = {
+      name: 'eth0',
+      index: 7,
+      mtu: 1400,
+      mac,
+      addresses: [
+        {
+          family: IPV4,
+          address: Buffer.of(10, 0, 0, 2),
+          prefixLength: 32,
+          peer: Buffer.of(10, 0, 0, 1),
+          scope: 253,
+          flags: 0x80,
+        },
+      ],
+      routes: [
+        {
+          family: IPV4,
+          destination: Buffer.alloc(4),
+          prefixLength: 0,
+          gateway,
+          onlink: true,
+          scope: 0,
+          metric: 100,
+          mtu: 1300,
+          protocol: 3,
+        },
+      ],
+      neighbours: [{ family: IPV4, address: Buffer.of(10, 0, 0, 1), mac }],
+    };
+    const bytes = addRecords(encodeBootConfig(MINIMAL), networkRecords([{ ...eth, index: 2 }, eth]));
+    const records = decodeBootConfig(bytes).map(({ type, data }) => ({ type, data: Buffer.from(data) }));
+    const added = records.filter(({ type }) => type >= 16);
+
+    it('counts its records and their bytes', () => {
+      expect(Buffer.from(bytes).readUInt32LE(12)).to.equal(records.length);
+      expect(Buffer.from(bytes).readBigUInt64LE(16)).to.equal(BigInt(bytes.length));
+      expect(added.map(({ type }) => type)).to.deep.equal([16, 17, 18, 19, 16, 17, 18, 19]);
+      expect(added.map(({ data }) => data.readUInt32LE(0))).to.deep.equal([0, 0, 0, 0, 1, 1, 1, 1]);
+    });
+
+    it('lays each record out as its struct', () => {
+      const [device, address, route, neighbour] = added.slice(4).map(({ data }) => data.toString('hex', 4));
+      expect(device).to.equal(
+        `07000000780500000200000000090000${Buffer.from('eth0').toString('hex')}${'0'.repeat(24)}`,
+      );
+      const zeros = '0'.repeat(24);
+      expect(address).to.equal(`0220fd00800000000a000002${zeros}0a000001${zeros}00000000`);
+      expect(route).to.equal(
+        `0200000a05000000640000001405000003000000${'0'.repeat(32)}fe80${'0'.repeat(24)}000a${'0'.repeat(32)}`,
+      );
+      expect(neighbour).to.equal(`02020000000009${'0'.repeat(10)}0a000001${zeros}`);
+    });
   });
 
   it('refuses a NUL in a string, saying where', () => {

@@ -4,6 +4,7 @@
  */
 import { RunncError } from '../errors.ts';
 import type { LayerEntry } from '../rootfs/rootfs-image.ts';
+import type { NetworkRecord } from './boot-config-network.ts';
 
 const MAGIC = 0x464342434e4e5552n; // "RUNNCBCF"
 const VERSION = 1;
@@ -237,6 +238,17 @@ export function encodeBootConfig(config: BootConfig): Uint8Array {
   const body = list.map(([type, data]) => encodeRecord(type, data));
   const size = body.reduce((sum, bytes) => sum + bytes.length, HEADER_BYTES);
   return Buffer.concat([u64(MAGIC), u32(VERSION, list.length), u64(BigInt(size)), ...body]);
+}
+
+/**
+ * An encoded boot config with records added: the network is known only once the container's process and its namespaces
+ * exist (networkRecords).
+ */
+export function addRecords(encoded: Uint8Array, added: readonly NetworkRecord[]): Uint8Array {
+  const bytes = Buffer.concat([encoded, ...added.map(([type, data]) => encodeRecord(type, data))]);
+  bytes.writeUInt32LE(bytes.readUInt32LE(12) + added.length, 12);
+  bytes.writeBigUInt64LE(BigInt(bytes.length), 16);
+  return bytes;
 }
 
 /** One record of an encoded boot config, for `runnc inspect` and tests. */

@@ -55,11 +55,10 @@ void extras_allow(struct tender *tender, const char *list)
     }
 }
 
-/* A file on the command line that the guest would never see is a mistake. */
-static void check_use(const struct tender *tender, const struct mapped_file *file,
-                      const char *option, uint32_t extra)
+/* A file or tap on the command line that the guest would never see is a mistake. */
+static void check_use(const struct tender *tender, bool given, const char *option, uint32_t extra)
 {
-    if (file->source != NULL && !is_granted(tender, extra))
+    if (given && !is_granted(tender, extra))
         fail("%s: %s has not the extra %s (it must ask for it, and --allow-extras must name it)",
              option, tender->kernel_path, extra_name(extra));
 }
@@ -78,7 +77,8 @@ void extras_grant(struct tender *tender)
     tender->granted = (note->needed | note->wanted) & tender->allowed_extras;
     if (tender->config.source == NULL && !(note->needed & RUNNC_EXTRA_BOOT_CONFIG))
         tender->granted &= ~RUNNC_EXTRA_BOOT_CONFIG;
-    check_use(tender, &tender->config, "--boot-config", RUNNC_EXTRA_BOOT_CONFIG);
-    check_use(tender, &tender->rootfs, "--rootfs", RUNNC_EXTRA_ROOTFS_MAP);
-    check_use(tender, &tender->segments, "--segments", RUNNC_EXTRA_ROOTFS_MAP);
+    check_use(tender, tender->config.source != NULL, "--boot-config", RUNNC_EXTRA_BOOT_CONFIG);
+    check_use(tender, tender->rootfs.source != NULL, "--rootfs", RUNNC_EXTRA_ROOTFS_MAP);
+    check_use(tender, tender->segments.source != NULL, "--segments", RUNNC_EXTRA_ROOTFS_MAP);
+    check_use(tender, tender->vnet_count > 0, "--vnet", RUNNC_EXTRA_VNET);
 }

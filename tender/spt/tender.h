@@ -74,6 +74,8 @@ struct tender {
     uint32_t allowed_extras;
     struct mapped_file config, rootfs, segments;
     struct program_place program;
+    const char *vnet_sources[RUNNC_VNET_MAX]; /* as given: interface or @FD */
+    unsigned vnet_count;
 
     /* The kernel. */
     struct elf_image kernel;

@@ -1,12 +1,12 @@
 /** Interfaces and descriptors as network devices. What passes through them is tested with the unikernels. */
 import { expect } from 'chai';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { scratchFolder, unikernel } from '../unikernels/guest.ts';
-import { abiNote, extrasNote, manifest, manifestNote, net, RESERVED, writeKernel } from './kernel-file.ts';
-import { expectRefusal, tender, tenderPath } from './test-guest.ts';
+import { buildExtrasGuest, expectRefusal, tender, tenderPath } from './test-guest.ts';
 
 describe('network devices of the tender', () => {
   const folder = scratchFolder();
@@ -57,23 +57,64 @@ describe('network devices of the tender', () => {
     );
   });
 
-  it('with virtio headers are refused to a guest that does not know them', () => {
-    expectRefusal(
-      onTap('vnet', '--net:net=@3'),
-      'was opened with IFF_VNET_HDR, but the guest has not the extra vnet',
-    );
+  it('of the manifest with virtio headers are refused', () => {
+    expectRefusal(onTap('vnet', '--net:net=@3'), '@3 was opened with IFF_VNET_HDR');
   });
 
-  it('with virtio headers are what a guest with the extra vnet gets', () => {
-    const vnet = 1 << 4;
-    const asks = writeKernel(join(folder, 'vnet.spt'), {
-      notes: [abiNote(), manifestNote(manifest([RESERVED, net('net')])), extrasNote({ needed: vnet })],
+  describe('of the extra vnet', () => {
+    const extras = ['--allow-extras=vnet,stdio'];
+    let guest: string;
+    before(() => {
+      guest = buildExtrasGuest(folder);
+      for (const name of ['vneta', 'vnetb']) {
+        execFileSync('ip', [...within, 'ip', 'tuntap', 'add', 'name', name, 'mode', 'tap', 'vnet_hdr']);
+        execFileSync('ip', [...within, 'ip', 'link', 'set', name, 'up']);
+      }
     });
-    const load = (flags: string, source: string): ReturnType<typeof tender> =>
-      inside([withTap, 'tapup', flags, tenderPath, '--allow-extras=vnet', `--net:net=${source}`, asks]);
-    expect(load('vnet', '@3').end).to.equal(0);
-    expectRefusal(load('plain', '@3'), 'was opened without IFF_VNET_HDR, but the guest has the extra vnet');
-    expect(inside([tenderPath, '--allow-extras=vnet', '--net:net=tapup', asks]).end).to.equal(0);
+    after(() => {
+      for (const name of ['vneta', 'vnetb']) execFileSync('ip', [...within, 'ip', 'link', 'delete', name]);
+    });
+
+    it('carry frames behind a virtio header, each tap its own', async () => {
+      const options = [...extras, '--vnet=vneta', '--vnet=vnetb', guest, 'vnet'];
+      const child = spawn('ip', [...within, tenderPath, '--mem=64', ...options], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const printed = text(child.stdout);
+      // The kernel asks for the neighbour as long as the guest has not seen it.
+      const asking = ['vneta', 'vnetb'].map((name, i) => {
+        const address = `10.9.${String(i)}.1/24`;
+        execFileSync('ip', [...within, 'ip', 'address', 'add', address, 'dev', name]);
+        return spawn('ip', [...within, 'busybox', 'ping', '-q', `10.9.${String(i)}.2`], { stdio: 'ignore' });
+      });
+      const frame = ['size=52', 'flags=0', 'written=52'];
+      expect((await printed).trim().split('\n')).to.deep.equal(['vnet_count=2', ...frame, ...frame]);
+      for (const ping of asking) ping.kill();
+    });
+
+    it('have only those two calls, pinned to each', () => {
+      const filter = inside([tenderPath, '--seccomp-dump', ...extras, '--vnet=vneta', '--vnet=vnetb', guest]);
+      const rules = filter.stdout.toString().match(/^allow.*# interface$/gm) ?? [];
+      expect(rules.map((rule) => rule.replace(/fd = \d+/, 'fd = N'))).to.deep.equal(
+        ['read', 'write', 'read', 'write'].map((call) => `allow  ${call}(fd = N)  # interface`),
+      );
+      expect(new Set(rules).size).to.equal(4);
+    });
+
+    it('are refused without virtio headers, and to a guest that may not have them', () => {
+      const on = (flags: string, ...options: string[]): ReturnType<typeof tender> =>
+        inside([withTap, 'vneta', flags, tenderPath, '--mem=64', ...options, '--vnet=@3', guest, 'info']);
+      expect(on('vnet', ...extras).end).to.equal(0);
+      expectRefusal(on('vnet'), '--vnet: ');
+      expectRefusal(
+        inside([withTap, 'tapup', 'plain', tenderPath, ...extras, '--vnet=@3', guest]),
+        ['--vnet=@3: @3 was opened without IFF_VNET_HDR'].join(''),
+      );
+      expectRefusal(
+        tender([...extras, ...Array<string>(17).fill('--vnet=@3'), guest]),
+        '--vnet: more than 16 interfaces',
+      );
+    });
   });
 
   it('that are tun, not tap, are refused', () => {

@@ -46,6 +46,10 @@ enum runnc_record_type {
     RUNNC_REC_FLAGS = 13,   /* u32: enum runnc_boot_flags */
     RUNNC_REC_SYSCTL = 14,  /* each: "name\0value\0" */
     RUNNC_REC_LAYER = 15,  /* each, in order: struct runnc_rec_layer: a change over the rootfs image */
+    RUNNC_REC_NETDEV = 16, /* each, in the order of boot info's vnet_fd: struct runnc_rec_netdev */
+    RUNNC_REC_NETADDR = 17, /* each: struct runnc_rec_netaddr */
+    RUNNC_REC_NETROUTE = 18, /* each: struct runnc_rec_netroute */
+    RUNNC_REC_NETNEIGH = 19, /* each: struct runnc_rec_netneigh: a neighbour that is never asked for */
 };
 
 enum runnc_boot_flags {
@@ -121,5 +125,70 @@ struct runnc_rec_mount {
 struct runnc_rec_tty {
     uint16_t rows, cols, xpixel, ypixel;
 };
+
+/*
+ * The network, as it stood in the container's network namespace when the guest took
+ * it over. Families are AF_INET (2) and AF_INET6 (10); an address takes the first 4
+ * or all 16 bytes of its field, in network order, and the rest is zero. `device` is
+ * an index of boot info's vnet_fd. lo is the guest's own affair.
+ */
+#define RUNNC_NET_ADDRESS_SIZE 16
+
+struct runnc_rec_netdev {
+    uint32_t device;
+    uint32_t ifindex; /* in the namespace: at least 2, each another */
+    uint32_t mtu;     /* bytes, without the Ethernet header: 68 to 65535 */
+    uint8_t mac[6];
+    uint16_t pad;
+    char name[16]; /* "eth0", NUL-padded */
+};
+
+struct runnc_rec_netaddr {
+    uint32_t device;
+    uint8_t family;
+    uint8_t prefix_len;
+    uint8_t scope; /* RT_SCOPE_*: 0 universe, 253 link, 254 host */
+    uint8_t pad;
+    uint32_t flags; /* IFA_F_*: what the host had, IFA_F_PERMANENT (0x80) for one that does not expire */
+    uint8_t address[RUNNC_NET_ADDRESS_SIZE];
+    /* The other end of a point-to-point link, to which prefix_len belongs then; else as address. */
+    uint8_t peer[RUNNC_NET_ADDRESS_SIZE];
+    uint8_t broadcast[4]; /* 0: none */
+};
+
+enum runnc_route_flags {
+    RUNNC_ROUTE_GATEWAY = 1u << 0, /* the field counts */
+    RUNNC_ROUTE_PREFSRC = 1u << 1, /* the field counts */
+    RUNNC_ROUTE_ONLINK = 1u << 2,  /* the gateway is reached on this link whatever the prefixes say */
+};
+
+/* A unicast route of the main table. Those that follow from an address (its prefix) are among them. */
+struct runnc_rec_netroute {
+    uint32_t device;
+    uint8_t family;
+    uint8_t dst_len;        /* 0: default */
+    uint8_t scope;          /* RT_SCOPE_*; 253: on the link */
+    uint8_t gateway_family; /* that of gateway: AF_INET6 also for IPv4 routes (RTA_VIA); 0 without one */
+    uint32_t flags;         /* enum runnc_route_flags */
+    uint32_t metric;        /* lower wins */
+    uint32_t mtu;           /* RTAX_MTU, 0: the device's */
+    uint32_t protocol;      /* RTPROT_* */
+    uint8_t dst[RUNNC_NET_ADDRESS_SIZE];
+    uint8_t gateway[RUNNC_NET_ADDRESS_SIZE];
+    uint8_t prefsrc[RUNNC_NET_ADDRESS_SIZE];
+};
+
+struct runnc_rec_netneigh {
+    uint32_t device;
+    uint8_t family;
+    uint8_t mac[6];
+    uint8_t pad[5];
+    uint8_t address[RUNNC_NET_ADDRESS_SIZE];
+};
+
+_Static_assert(sizeof(struct runnc_rec_netdev) == 36, "netdev record layout");
+_Static_assert(sizeof(struct runnc_rec_netaddr) == 48, "netaddr record layout");
+_Static_assert(sizeof(struct runnc_rec_netroute) == 72, "netroute record layout");
+_Static_assert(sizeof(struct runnc_rec_netneigh) == 32, "netneigh record layout");
 
 #endif

@@ -32,9 +32,18 @@ enum runnc_extra {
     /* rootfs-map: the rootfs image mapped read-only, its segments companion
      * mapped private. */
     RUNNC_EXTRA_ROOTFS_MAP = 1u << 3,
-    /* vnet: each frame of a tap has a struct virtio_net_hdr (10 bytes) in
-     * front, both ways; checksum and TCP segmentation offload (v4 and v6) are
-     * on, so that a frame may be 64 KiB long and lack its checksum. */
+    /*
+     * vnet: taps beside those of the manifest, which is fixed while a container
+     * has as many interfaces as it is given: boot info's vnet_fd. What each is
+     * called and its addresses are in the boot config (RUNNC_REC_NETDEV). read
+     * and write on these descriptors, one frame a call, non-blocking: EAGAIN
+     * when none is there; write does not wait and drops what finds no room.
+     * Each has a struct virtio_net_hdr (10 bytes, little-endian) in front, both
+     * ways. Checksum and TCP segmentation offload (v4 and v6) are on, so that a
+     * frame that is read may be 64 KiB long and lack its checksum (NEEDS_CSUM);
+     * frames that are written may use the same. In the epoll set with EPOLLIN,
+     * edge-triggered with stdio.
+     */
     RUNNC_EXTRA_VNET = 1u << 4,
     /* vtimer: SIGVTALRM for every 10 ms of the guest's own CPU time, so that
      * threads can be preempted. Needs sud, whose handler takes it. */
@@ -80,6 +89,8 @@ struct runnc_extras_note {
     uint64_t sigstack; /* alternate stack, in the kernel's data or bss */
     uint64_t sigstack_size;
 };
+
+#define RUNNC_VNET_MAX 16u
 
 /*
  * Handed to the entry point in place of upstream's boot info, with which it
@@ -128,6 +139,9 @@ struct runnc_boot_info {
     uint64_t program;
     uint64_t program_size;
     uint64_t program_offset;
+    /* vnet: taps, in the order of the plan. */
+    uint32_t vnet_count; /* at most RUNNC_VNET_MAX */
+    int32_t vnet_fd[RUNNC_VNET_MAX];
 };
 
 /* epoll data.u64 beside manifest indices (< 64). */
@@ -135,5 +149,6 @@ struct runnc_boot_info {
 #define RUNNC_EPOLL_STDOUT 0x101u
 #define RUNNC_EPOLL_STDERR 0x102u
 #define RUNNC_EPOLL_CONTROL 0x103u
+#define RUNNC_EPOLL_VNET 0x200u /* plus the index in vnet_fd */
 
 #endif

@@ -190,6 +190,31 @@ static void show_boot_info(const struct runnc_boot_info *boot)
 }
 #endif
 
+static void wait_once(const struct runnc_boot_info *boot);
+
+#ifdef EXTRAS
+/* Shows the first ARP frame that each tap has, with what is in front of it. */
+static void show_frames(const struct runnc_boot_info *boot)
+{
+    print_value("vnet_count", boot->vnet_count);
+    for (unsigned i = 0; i < boot->vnet_count; i++) {
+        uint8_t frame[2048];
+        long size;
+
+        for (;;) {
+            size = HOST(__NR_read, boot->vnet_fd[i], frame, sizeof frame, 0, 0);
+            if (size < 0)
+                wait_once(boot);
+            else if (frame[10 + 12] == 0x08 && frame[10 + 13] == 0x06)
+                break;
+        }
+        print_value("size", (uint64_t)size);
+        print_value("flags", frame[0]);
+        print_value("written", (uint64_t)HOST(__NR_write, boot->vnet_fd[i], frame, size, 0, 0));
+    }
+}
+#endif
+
 /* Waits once without a limit. */
 static void wait_once(const struct runnc_boot_info *boot)
 {
@@ -247,6 +272,10 @@ void _start(struct runnc_boot_info *boot)
 
     if (is(what, "info"))
         show_boot_info(boot);
+#ifdef EXTRAS
+    else if (is(what, "vnet"))
+        show_frames(boot);
+#endif
     else if (is(what, "args"))
         print(value);
     else if (is(what, "exit"))

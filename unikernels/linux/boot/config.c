@@ -104,6 +104,18 @@ static void check_record(const struct runnc_record *r)
     case RUNNC_REC_FLAGS:
         if (r->len != sizeof(uint32_t)) bad("of the wrong size", r->type);
         break;
+    case RUNNC_REC_NETDEV:
+        if (r->len != sizeof(struct runnc_rec_netdev)) bad("of the wrong size", r->type);
+        break;
+    case RUNNC_REC_NETADDR:
+        if (r->len != sizeof(struct runnc_rec_netaddr)) bad("of the wrong size", r->type);
+        break;
+    case RUNNC_REC_NETROUTE:
+        if (r->len != sizeof(struct runnc_rec_netroute)) bad("of the wrong size", r->type);
+        break;
+    case RUNNC_REC_NETNEIGH:
+        if (r->len != sizeof(struct runnc_rec_netneigh)) bad("of the wrong size", r->type);
+        break;
     default: bad("unknown", r->type);
     }
 }
