@@ -218,6 +218,26 @@ static void *helper(void *arg)
     return arg;
 }
 
+/* The default is to ignore it; whoever waits for it gets it, though it comes while he sleeps. */
+static void awaiting_what_is_ignored(void)
+{
+    struct itimerspec spec = {{0, 0}, {0, 2000000}};
+    struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGURG};
+    sigset_t set;
+    timer_t t;
+    int sig = 0;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGURG);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    T(timer_create(CLOCK_MONOTONIC, &ev, &t));
+    T(timer_settime(t, 0, &spec, NULL));
+    T(sigwait(&set, &sig));
+    say("%d", sig == SIGURG);
+    T(timer_delete(t));
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void who_is_told(void)
 {
     struct itimerspec spec = {{0, 0}, {0, 1000000}}, now;
@@ -375,6 +395,6 @@ static void cpu_limit(void)
 
 const struct test_case cases[] = {
     CASE(never_backwards), CASE(clocks_agree), CASE(clocks_of_threads), CASE(accounting), CASE(one_shot_and_periodic),
-    CASE(absolute_timers), CASE(missed_expirations), CASE(who_is_told), CASE(timers_on_cpu_time),
+    CASE(absolute_timers), CASE(missed_expirations), CASE(who_is_told), CASE(awaiting_what_is_ignored), CASE(timers_on_cpu_time),
     CASE(sleeping_on_cpu_time), CASE(interval_timers), CASE(alarms), CASE(cpu_limit), {NULL, NULL},
 };

@@ -94,8 +94,10 @@ long sys_rt_sigtimedwait(long set, long info, long timeout, long size)
     if (!sig) {
         /* Unblocked while we wait, so that their arrival wakes us. */
         sigset64 blocked = current->blocked;
+        current->awaited = mask;
         signal_set_blocked(blocked & ~mask);
         err = wait_sleep(deadline);
+        current->awaited = 0;
         sig = signal_dequeue(mask, &si);
         signal_set_blocked(blocked);
         if (!sig) return err == -ETIMEDOUT ? -EAGAIN : -EINTR;

@@ -230,6 +230,16 @@ static void side_effects(struct process *p, int sig)
     }
 }
 
+static bool is_awaited(const struct process *p, const struct task *only, int sig)
+{
+    const struct task *t;
+
+    if (only) return only->awaited & SIGBIT(sig);
+    list_for_each(t, &p->tasks, process_link)
+        if (t->awaited & SIGBIT(sig)) return true;
+    return false;
+}
+
 int signal_send_info(struct process *p, struct task *only, const struct siginfo64 *info)
 {
     int sig = info->si_signo;
@@ -239,7 +249,7 @@ int signal_send_info(struct process *p, struct task *only, const struct siginfo6
     side_effects(p, sig);
     bool blocked = only ? only->blocked & SIGBIT(sig) : !wants_signal(p, sig);
     /* An ignored signal can still be waited for by sigtimedwait, if it is blocked. */
-    if (ignored(p, info) && !blocked) return 0;
+    if (ignored(p, info) && !blocked && !is_awaited(p, only, sig)) return 0;
     unsigned queued = p->pending.count + (only ? only->pending.count : 0);
     bool room = queued < p->rlimits[RLIMIT_SIGPENDING].rlim_cur;
     int err = sigpending_add(only ? &only->pending : &p->pending, info, room);

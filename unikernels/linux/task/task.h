@@ -73,6 +73,7 @@ struct task {
 
     /* Signals: task/signal.c. */
     sigset64 blocked, saved_blocked;
+    sigset64 awaited;     /* by sigtimedwait: unblocked for its sake, and not to be dropped as ignored */
     bool restore_blocked; /* saved_blocked comes back when no handler runs (sigsuspend, ppoll) */
     struct sigpending pending;
     struct altstack altstack;
