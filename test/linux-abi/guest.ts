@@ -55,7 +55,12 @@ export const MOUNTS: BootConfig['mounts'] = [
     options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
     readonly: false,
   },
-  { type: 'devpts', target: '/dev/pts', options: ['nosuid', 'noexec'], readonly: false },
+  {
+    type: 'devpts',
+    target: '/dev/pts',
+    options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    readonly: false,
+  },
   { type: 'sysfs', target: '/sys', options: ['nosuid', 'noexec', 'nodev'], readonly: true },
   { type: 'mqueue', target: '/dev/mqueue', options: ['nosuid', 'noexec', 'nodev'], readonly: false },
   {
@@ -140,6 +145,7 @@ export class Tree {
       ln -s /proc/self/fd/1 /mnt/dev/stdout; ln -s /proc/self/fd/2 /mnt/dev/stderr
       mkdir -m 1777 /mnt/dev/shm; mount -t tmpfs -o mode=1777,size=64m tmpfs /mnt/dev/shm
       mkdir /mnt/dev/pts /mnt/dev/mqueue
+      mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts /mnt/dev/pts; ln -s pts/ptmx /mnt/dev/ptmx
       hostname guest
       exec unshare --root=/mnt --wd="$cwd" "$@"`;
     const args = [

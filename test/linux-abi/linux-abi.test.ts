@@ -33,7 +33,7 @@ interface Program {
 }
 
 const glibc = [
-  ...['path', 'data', 'events', 'access', 'unix', 'random'],
+  ...['path', 'data', 'events', 'access', 'unix', 'pty', 'random'],
   ...['memory', 'mapping', 'threads', 'pthreads', 'futexes', 'signals', 'queues', 'faults'],
   ...['system', 'timers', 'identity'],
 ];

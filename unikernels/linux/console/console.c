@@ -27,6 +27,8 @@
 /* Of one host call: others run between two of them. */
 #define CHUNK_MAX (256ul << 10)
 
+#define CONSOLE_NUMBER (136ull << 8) /* the first pty: /dev/pts/0 */
+
 struct stdio {
     int fd;
     bool registered, terminal;
@@ -234,49 +236,30 @@ static void pump_input(struct wait_entry *entry, uint32_t events)
     }
 }
 
-static int64_t console_read(struct kiocb *kiocb, struct iov_iter *to)
-{
-    return tty_read(&console.tty, to, kiocb->nonblock);
-}
-
-static int64_t console_write(struct kiocb *kiocb, struct iov_iter *from)
-{
-    return tty_write(&console.tty, from, kiocb->nonblock);
-}
-
-static uint32_t console_poll(struct file *file, struct poll_table *table)
-{
-    (void)file;
-    return tty_poll(&console.tty, table);
-}
-
-static int64_t console_ioctl(struct file *file, uint32_t cmd, uint64_t arg)
-{
-    (void)file;
-    return tty_ioctl(&console.tty, cmd, arg);
-}
-
 static int console_open(struct inode *inode, struct file *file)
 {
     (void)inode;
-    (void)file;
-    return boot_config.tty ? 0 : -ENXIO;
+    if (!boot_config.tty)
+        return -ENXIO;
+    tty_open(&console.tty, file);
+    return 0;
 }
 
-const struct file_operations console_operations = {
-    .open = console_open,
-    .read = console_read,
-    .write = console_write,
-    .poll = console_poll,
-    .ioctl = console_ioctl,
-};
-const struct file_operations dev_tty_operations = {
-    .open = console_open,
-    .read = console_read,
-    .write = console_write,
-    .poll = console_poll,
-    .ioctl = console_ioctl,
-};
+/* The controlling terminal of the session, whichever it is. */
+static int dev_tty_open(struct inode *inode, struct file *file)
+{
+    struct tty *tty = tty_of_session(current->process->sid);
+
+    (void)inode;
+    if (!tty)
+        return -ENXIO;
+    file->f_noctty = true;
+    tty_open(tty, file);
+    return 0;
+}
+
+const struct file_operations console_operations = {.open = console_open};
+const struct file_operations dev_tty_operations = {.open = dev_tty_open};
 
 /* ---- the first process's descriptors ---- */
 
@@ -289,7 +272,9 @@ static void start_terminal(void)
 
     if (tty->output)
         return;
-    tty_init(tty);
+    tty_init(tty, CONSOLE_NUMBER);
+    /* As runc leaves it to the first process: the terminal of its session. */
+    tty->session = tty->foreground = 1;
     tty->output = screen_output;
     tty->output_wait = screen_wait;
     tty->get_winsize = window_size;
@@ -318,7 +303,7 @@ static int open_terminal(struct file **opened)
         err = vfs_boot_lookup(names[i], &dentry);
         if (err)
             continue;
-        err = dentry_open(dentry, O_RDWR, opened);
+        err = dentry_open(dentry, O_RDWR | O_NOCTTY, opened);
         dput(dentry);
     }
     return err;

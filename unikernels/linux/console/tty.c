@@ -4,8 +4,11 @@
 #include <asm/signal.h>
 #include <linux/eventpoll.h>
 
+#include <linux/tty.h>
+
 #include "lib/string.h"
 #include "mm/uaccess.h"
+#include "task/signal_deliver.h"
 #include "task/task.h"
 
 #define MARK_END 0x100u /* a line ends with this character */
@@ -22,11 +25,20 @@ static const struct termios initial = {
              [VSTOP] = 19, [VSUSP] = 26, [VREPRINT] = 18, [VDISCARD] = 15, [VWERASE] = 23, [VLNEXT] = 22},
 };
 
-void tty_init(struct tty *tty)
+static struct list terminals = {&terminals, &terminals};
+
+void tty_init(struct tty *tty, uint64_t number)
 {
     tty->termios = initial;
+    tty->number = number;
     wait_queue_init(&tty->read_wait);
     wait_queue_init(&tty->write_wait);
+    list_add_tail(&terminals, &tty->all_link);
+}
+
+void tty_remove(struct tty *tty)
+{
+    list_del(&tty->all_link);
 }
 
 static bool local(const struct tty *tty, uint32_t flag)
@@ -109,7 +121,7 @@ static void echo_char(struct tty *tty, uint8_t c)
     }
 }
 
-int64_t tty_write(struct tty *tty, struct iov_iter *from, bool nonblock)
+static int64_t write_output(struct tty *tty, struct iov_iter *from, bool nonblock)
 {
     char in[256], out[2048];
     int64_t done = 0;
@@ -164,11 +176,33 @@ static void finish_line(struct tty *tty)
     wake_up_events(&tty->read_wait, EPOLLIN | EPOLLRDNORM);
 }
 
-static int foreground(const struct tty *tty)
+static void signal_foreground(const struct tty *tty, int sig)
 {
-    const struct process *init = process_find(1);
+    if (tty->foreground)
+        signal_send_group(tty->foreground, sig);
+}
 
-    return tty->foreground ? tty->foreground : init ? init->pgid : 0;
+static void notify(struct tty *tty, uint32_t what)
+{
+    if (tty->notify)
+        tty->notify(tty, what);
+}
+
+static void drop_input(struct tty *tty)
+{
+    tty->head = tty->tail = tty->editable = 0;
+    if (tty->input_taken)
+        tty->input_taken(tty);
+}
+
+static void stop_output(struct tty *tty, bool stop)
+{
+    if (tty->stopped == stop)
+        return;
+    tty->stopped = stop;
+    notify(tty, stop ? TIOCPKT_STOP : TIOCPKT_START);
+    if (!stop)
+        wake_up_events(&tty->write_wait, EPOLLOUT);
 }
 
 static bool handle_signal(struct tty *tty, uint8_t c)
@@ -184,12 +218,13 @@ static bool handle_signal(struct tty *tty, uint8_t c)
     else
         return false;
     if (!local(tty, NOFLSH)) {
-        tty->head = tty->tail = tty->editable = 0;
+        drop_input(tty);
+        notify(tty, TIOCPKT_FLUSHREAD);
         wake_up_events(&tty->write_wait, EPOLLOUT);
     }
     if (local(tty, ECHO))
         echo_char(tty, c);
-    signal_send_group(foreground(tty), sig);
+    signal_foreground(tty, sig);
     return true;
 }
 
@@ -298,9 +333,7 @@ static void receive(struct tty *tty, uint8_t c)
     if (flags & IXON) {
         bool start = is_control(tty, VSTART, c), stop = is_control(tty, VSTOP, c);
         if (start || stop || (tty->stopped && flags & IXANY)) {
-            tty->stopped = stop;
-            if (!stop)
-                wake_up_events(&tty->write_wait, EPOLLOUT);
+            stop_output(tty, stop);
             if (start || stop)
                 return;
         }
@@ -331,17 +364,118 @@ void tty_receive(struct tty *tty, const char *bytes, size_t n)
         receive(tty, (uint8_t)bytes[i]);
 }
 
-void tty_hangup(struct tty *tty)
-{
-    tty->hung_up = true;
-    wake_up(&tty->read_wait);
-    wake_up(&tty->write_wait);
-}
-
 /* Characters that a reader may have now. */
 static uint32_t available(const struct tty *tty)
 {
     return tty->editable - tty->head;
+}
+
+size_t tty_receive_room(const struct tty *tty)
+{
+    uint32_t left = room(tty);
+
+    /* A line too long to be finished: what is typed is lost, but the end of it must get through. */
+    if (left <= 1 && local(tty, ICANON) && available(tty) == 0)
+        return TTY_INPUT_MAX;
+    return left > 1 ? left - 1 : 0;
+}
+
+/* ---- sessions ---- */
+
+struct tty *tty_of_session(int sid)
+{
+    struct tty *tty;
+
+    list_for_each(tty, &terminals, all_link) {
+        if (sid && tty->session == sid)
+            return tty;
+    }
+    return NULL;
+}
+
+/* Whoever has it open finds it dead; it may be opened anew. */
+static void kill_files(struct tty *tty)
+{
+    tty->hangups++;
+    drop_input(tty);
+    if (tty->files > 0 && tty->closed)
+        tty->closed(tty);
+    tty->files = 0;
+    wake_up(&tty->read_wait);
+    wake_up(&tty->write_wait);
+}
+
+static void leave_session(struct tty *tty)
+{
+    int group = tty->foreground;
+
+    tty->session = tty->foreground = 0;
+    if (group) {
+        signal_send_group(group, SIGHUP);
+        signal_send_group(group, SIGCONT);
+    }
+}
+
+void tty_hangup(struct tty *tty)
+{
+    struct process *leader = tty->session ? process_find(tty->session) : NULL;
+
+    tty->hung_up = true;
+    if (leader) {
+        signal_send_process(leader, SIGHUP);
+        signal_send_process(leader, SIGCONT);
+    }
+    leave_session(tty);
+    wake_up(&tty->read_wait);
+    wake_up(&tty->write_wait);
+}
+
+void tty_session_ended(int sid)
+{
+    struct tty *tty = tty_of_session(sid);
+
+    if (!tty)
+        return;
+    leave_session(tty);
+    kill_files(tty);
+}
+
+static bool is_orphaned(int pgid)
+{
+    const struct process *p;
+
+    for (int pid = 0; (p = process_next(pid)); pid = p->pid) {
+        if (p->pgid == pgid && !p->dead && p->parent && p->parent->pgid != pgid && p->parent->sid == p->sid)
+            return false;
+    }
+    return true;
+}
+
+/* 0 if the running process may do what only the foreground may; else it gets the signal. */
+static int check_foreground(const struct tty *tty, int sig)
+{
+    const struct process *self = current->process;
+
+    if (self->sid != tty->session || tty->session == 0 || self->pgid == tty->foreground || tty->foreground == 0)
+        return 0;
+    bool deaf = current->blocked & SIGBIT(sig) || self->sighand->action[sig - 1].handler == SIGACTION_IGNORE;
+    if (deaf)
+        return sig == SIGTTIN ? -EIO : 0;
+    if (is_orphaned(self->pgid))
+        return -EIO;
+    signal_send_group(self->pgid, sig);
+    return -ERESTARTSYS;
+}
+
+static void join_session(struct tty *tty)
+{
+    tty->session = current->process->sid;
+    tty->foreground = current->process->pgid;
+}
+
+static bool leads_session(void)
+{
+    return current->process->sid == current->process->pid;
 }
 
 static int64_t take_line(struct tty *tty, struct iov_iter *to)
@@ -411,10 +545,12 @@ static int64_t read_raw(struct tty *tty, struct iov_iter *to, bool nonblock)
     return take_raw(tty, to);
 }
 
-int64_t tty_read(struct tty *tty, struct iov_iter *to, bool nonblock)
+static int64_t read_input(struct tty *tty, struct iov_iter *to, bool nonblock)
 {
-    if (to->count == 0)
-        return 0;
+    int err = check_foreground(tty, SIGTTIN);
+
+    if (to->count == 0 || err)
+        return err;
     if (!local(tty, ICANON))
         return read_raw(tty, to, nonblock);
     if (available(tty) == 0) {
@@ -422,29 +558,111 @@ int64_t tty_read(struct tty *tty, struct iov_iter *to, bool nonblock)
             return 0;
         if (nonblock)
             return -EAGAIN;
-        int err = wait_event(&tty->read_wait, available(tty) > 0 || tty->hung_up);
+        uint64_t hangups = tty->hangups;
+        err = wait_event(&tty->read_wait, available(tty) > 0 || tty->hung_up || tty->hangups != hangups);
         if (err)
             return err;
     }
     return take_line(tty, to);
 }
 
-uint32_t tty_poll(struct tty *tty, struct poll_table *table)
+/* ---- files ---- */
+
+static struct tty *tty_of(const struct file *file)
 {
+    return file->f_private;
+}
+
+/* f_pos of a terminal's file is the number of hang-ups when it was opened: it has no position. */
+static bool is_dead(const struct file *file)
+{
+    return tty_of(file)->hung_up || file->f_pos != tty_of(file)->hangups;
+}
+
+void tty_open(struct tty *tty, struct file *file)
+{
+    file->f_op = &tty_operations;
+    file->f_private = tty;
+    file->f_pos = tty->hangups;
+    if (tty->files++ == 0 && tty->opened)
+        tty->opened(tty);
+    if (tty->get)
+        tty->get(tty);
+    if (!file->f_noctty && leads_session() && !tty->session && !tty_of_session(current->process->sid) && file->f_read)
+        join_session(tty);
+}
+
+static void tty_release(struct file *file)
+{
+    struct tty *tty = tty_of(file);
+
+    if (file->f_pos == tty->hangups && --tty->files == 0 && tty->closed)
+        tty->closed(tty);
+    if (tty->put)
+        tty->put(tty);
+}
+
+static int64_t tty_read(struct kiocb *kiocb, struct iov_iter *to)
+{
+    struct tty *tty = tty_of(kiocb->file);
+
+    /* What was typed before the other end went can still be read. */
+    if (kiocb->file->f_pos != tty->hangups || (tty->hung_up && available(tty) == 0))
+        return 0;
+    int64_t done = read_input(tty, to, kiocb->nonblock);
+    if (done > 0 && tty->input_taken)
+        tty->input_taken(tty);
+    return done;
+}
+
+static int64_t tty_write(struct kiocb *kiocb, struct iov_iter *from)
+{
+    struct tty *tty = tty_of(kiocb->file);
+
+    if (is_dead(kiocb->file))
+        return -EIO;
+    int err = local(tty, TOSTOP) ? check_foreground(tty, SIGTTOU) : 0;
+    return err ? err : write_output(tty, from, kiocb->nonblock);
+}
+
+static uint32_t tty_poll(struct file *file, struct poll_table *table)
+{
+    struct tty *tty = tty_of(file);
     uint32_t events = 0;
 
     poll_wait(table, &tty->read_wait);
     poll_wait(table, &tty->write_wait);
-    if (available(tty) > 0 || tty->hung_up)
+    if (is_dead(file))
+        return EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP;
+    if (available(tty) > 0)
         events |= EPOLLIN | EPOLLRDNORM;
-    if (tty->hung_up)
-        events |= EPOLLHUP;
-    if (!tty->stopped)
+    if (!tty->stopped && (!tty->output_ready || tty->output_ready(tty)))
         events |= EPOLLOUT | EPOLLWRNORM;
     return events;
 }
 
+static int64_t tty_file_ioctl(struct file *file, uint32_t cmd, uint64_t arg)
+{
+    if (is_dead(file))
+        return cmd == TIOCSPGRP ? -ENOTTY : -EIO;
+    return tty_ioctl(tty_of(file), cmd, arg, false);
+}
+
+const struct file_operations tty_operations = {
+    .release = tty_release,
+    .read = tty_read,
+    .write = tty_write,
+    .poll = tty_poll,
+    .ioctl = tty_file_ioctl,
+};
+
 /* ---- ioctl ---- */
+
+/* Whether ^S and ^Q are flow control that the other end of a pty may do itself. */
+static bool usual_flow_control(const struct termios *t)
+{
+    return t->c_iflag & IXON && t->c_cc[VSTOP] == 19 && t->c_cc[VSTART] == 17;
+}
 
 static int set_termios(struct tty *tty, uaddr_t arg, bool flush)
 {
@@ -453,16 +671,26 @@ static int set_termios(struct tty *tty, uaddr_t arg, bool flush)
     if (copy_from_user(&new, arg, sizeof(new)))
         return -EFAULT;
     if (flush)
-        tty->head = tty->tail = tty->editable = 0;
+        drop_input(tty);
     /* Leaving line mode, a line that is not finished is readable as it is. */
     if (local(tty, ICANON) && !(new.c_lflag & ICANON))
         finish_line(tty);
+    bool before = usual_flow_control(&tty->termios), after = usual_flow_control(&new);
     tty->termios = new;
-    if (!(new.c_iflag & IXON) && tty->stopped) {
-        tty->stopped = false;
-        wake_up_events(&tty->write_wait, EPOLLOUT);
-    }
+    if (before != after)
+        notify(tty, after ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP);
+    if (!(new.c_iflag & IXON))
+        stop_output(tty, false);
     return 0;
+}
+
+/* The settings' other form: struct termios2, which has speeds as numbers behind. */
+static int get_termios2(const struct tty *tty, uaddr_t arg)
+{
+    struct termios2 out = {.c_ispeed = 38400, .c_ospeed = 38400};
+
+    memcpy(&out, &tty->termios, sizeof(tty->termios));
+    return copy_to_user(arg, &out, sizeof(out));
 }
 
 static int set_winsize(struct tty *tty, uaddr_t arg)
@@ -472,27 +700,127 @@ static int set_winsize(struct tty *tty, uaddr_t arg)
     if (copy_from_user(&size, arg, sizeof(size)))
         return -EFAULT;
     if (memcmp(&size, &tty->winsize, sizeof(size)) != 0)
-        signal_send_group(foreground(tty), SIGWINCH);
+        signal_foreground(tty, SIGWINCH);
     tty->winsize = size;
     return 0;
 }
 
-int64_t tty_ioctl(struct tty *tty, uint32_t cmd, uint64_t arg)
+static int get_winsize(struct tty *tty, uaddr_t arg)
 {
-    struct winsize size;
-    uint32_t pgid;
+    struct winsize size = tty->winsize;
 
+    if (tty->get_winsize)
+        tty->get_winsize(tty, &size);
+    return copy_to_user(arg, &size, sizeof(size));
+}
+
+/* It is the running process's controlling terminal. */
+static bool is_mine(const struct tty *tty)
+{
+    return tty->session != 0 && tty->session == current->process->sid;
+}
+
+static int take_terminal(struct tty *tty, bool steal)
+{
+    if (leads_session() && is_mine(tty))
+        return 0;
+    if (!leads_session() || tty_of_session(current->process->sid))
+        return -EPERM;
+    if (tty->session && !(steal && capable(CAP_SYS_ADMIN)))
+        return -EPERM;
+    join_session(tty);
+    return 0;
+}
+
+/* A process that leads no session keeps the terminal of its session: Linux would take it from that one alone. */
+static int give_up_terminal(struct tty *tty)
+{
+    if (!is_mine(tty))
+        return -ENOTTY;
+    if (leads_session())
+        leave_session(tty);
+    return 0;
+}
+
+static int set_foreground(struct tty *tty, uaddr_t arg)
+{
+    uint32_t raw;
+    int err = check_foreground(tty, SIGTTOU);
+
+    if (err)
+        return err == -EIO ? -ENOTTY : err;
+    if (!is_mine(tty))
+        return -ENOTTY;
+    if (get_user_u32(&raw, arg))
+        return -EFAULT;
+    if ((int)raw < 0)
+        return -EINVAL;
+    const struct process *p;
+    for (int pid = 0; (p = process_next(pid)); pid = p->pid) {
+        if (p->pgid != (int)raw)
+            continue;
+        if (p->sid != current->process->sid)
+            return -EPERM;
+        tty->foreground = (int)raw;
+        return 0;
+    }
+    return -ESRCH;
+}
+
+/* Changes that a process in the background may not make. */
+static bool is_change(uint32_t cmd)
+{
+    switch (cmd) {
+    case TCSETS:
+    case TCSETSW:
+    case TCSETSF:
+    case TCSETS2:
+    case TCSETSW2:
+    case TCSETSF2:
+    case TCFLSH:
+    case TCSBRK:
+    case TCSBRKP:
+    case TCXONC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int flush(struct tty *tty, uint64_t what)
+{
+    if (what > TCIOFLUSH)
+        return -EINVAL;
+    if (what != TCOFLUSH) {
+        drop_input(tty);
+        notify(tty, TIOCPKT_FLUSHREAD);
+    }
+    if (what != TCIFLUSH)
+        notify(tty, TIOCPKT_FLUSHWRITE);
+    return 0;
+}
+
+int64_t tty_ioctl(struct tty *tty, uint32_t cmd, uint64_t arg, bool from_master)
+{
+    int err = is_change(cmd) && !from_master ? check_foreground(tty, SIGTTOU) : 0;
+
+    if (err)
+        return err;
     switch (cmd) {
     case TCGETS:
         return copy_to_user(arg, &tty->termios, sizeof(tty->termios));
+    case TCGETS2:
+        return get_termios2(tty, arg);
     case TCSETS:
     case TCSETSW:
+    case TCSETS2:
+    case TCSETSW2:
         return set_termios(tty, arg, false);
     case TCSETSF:
+    case TCSETSF2:
         return set_termios(tty, arg, true);
     case TIOCGWINSZ:
-        tty->get_winsize(tty, &size);
-        return copy_to_user(arg, &size, sizeof(size));
+        return get_winsize(tty, arg);
     case TIOCSWINSZ:
         return set_winsize(tty, arg);
     case FIONREAD: /* TIOCINQ */
@@ -500,36 +828,29 @@ int64_t tty_ioctl(struct tty *tty, uint32_t cmd, uint64_t arg)
     case TIOCOUTQ:
         return put_user_u32(arg, 0);
     case TIOCGPGRP:
-        return put_user_u32(arg, (uint32_t)foreground(tty));
+        return from_master || is_mine(tty) ? put_user_u32(arg, (uint32_t)tty->foreground) : -ENOTTY;
     case TIOCSPGRP:
-        if (get_user_u32(&pgid, arg))
-            return -EFAULT;
-        if ((int)pgid < 0)
-            return -EINVAL;
-        tty->foreground = (int)pgid;
-        return 0;
+        return set_foreground(tty, arg);
     case TIOCGSID:
-        return put_user_u32(arg, (uint32_t)(tty->session ? tty->session : foreground(tty)));
+        if (!tty->session || (!from_master && !is_mine(tty)))
+            return -ENOTTY;
+        return put_user_u32(arg, (uint32_t)tty->session);
     case TIOCSCTTY:
-        tty->session = current->process->sid;
-        tty->foreground = current->process->pgid;
-        return 0;
+        return take_terminal(tty, arg == 1);
     case TIOCNOTTY:
-        return 0;
+        return give_up_terminal(tty);
     case TCFLSH:
-        if (arg == TCIFLUSH || arg == TCIOFLUSH)
-            tty->head = tty->tail = tty->editable = 0;
-        return arg > TCIOFLUSH ? -EINVAL : 0;
+        return flush(tty, arg);
     case TCSBRK:
     case TCSBRKP:
     case TIOCEXCL:
     case TIOCNXCL:
         return 0;
+    case TIOCGETD:
+        return put_user_u32(arg, N_TTY);
     case TCXONC:
-        if (arg == TCOOFF || arg == TCOON) {
-            tty->stopped = arg == TCOOFF;
-            wake_up_events(&tty->write_wait, EPOLLOUT);
-        }
+        if (arg == TCOOFF || arg == TCOON)
+            stop_output(tty, arg == TCOOFF);
         return arg > TCION ? -EINVAL : 0;
     default:
         return -ENOTTY;

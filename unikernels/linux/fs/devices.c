@@ -7,6 +7,7 @@
 
 #include "boot/config.h"
 #include "console/console.h"
+#include "console/pty.h"
 #include "lib/print.h"
 #include "lib/random.h"
 #include "mm/file_map.h"
@@ -98,7 +99,7 @@ static const struct device {
     {"urandom", DEV(1, 9), 0666, &random_operations, false},
     {"tty", DEV(5, 0), 0666, &dev_tty_operations, false},
     {"console", DEV(5, 1), 0620, &console_operations, true},
-    {NULL, DEV(136, 0), 0620, &console_operations, true}, /* /dev/pts/0 */
+    {NULL, PTMX_NUMBER, 0, &ptmx_operations, false}, /* in devpts */
 };
 
 const struct file_operations *chrdev_operations(uint64_t rdev)
@@ -107,6 +108,8 @@ const struct file_operations *chrdev_operations(uint64_t rdev)
         if (devices[i].number == rdev)
             return devices[i].operations;
     }
+    if ((rdev >> 8 & 0xfff) == PTS_MAJOR)
+        return &pts_operations;
     return NULL;
 }
 
@@ -139,10 +142,4 @@ void devices_populate(const char *folder)
     }
     snprintf(path, sizeof(path), "%s/shm", folder);
     vfs_mkdir(AT_FDCWD, path, 01777);
-}
-
-void devices_populate_pts(const char *folder)
-{
-    if (boot_config.tty)
-        make_node(folder, "0", 0620, DEV(136, 0));
 }

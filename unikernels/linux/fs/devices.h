@@ -6,7 +6,5 @@
 
 /* Puts the nodes and links that every container has into the folder. At boot alone. */
 void devices_populate(const char *folder);
-/* The same for a devpts mount: the container's terminal, if it has one. */
-void devices_populate_pts(const char *folder);
 
 #endif

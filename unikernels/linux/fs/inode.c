@@ -113,6 +113,22 @@ void inode_remove_privs(struct inode *inode)
     inode->i_op->setattr(inode, &attr);
 }
 
+void inode_apply(struct inode *inode, const struct iattr *attr)
+{
+    if (attr->valid & ATTR_MODE)
+        inode->i_mode = (inode->i_mode & S_IFMT) | (attr->mode & 07777);
+    if (attr->valid & ATTR_UID)
+        inode->i_uid = attr->uid;
+    if (attr->valid & ATTR_GID)
+        inode->i_gid = attr->gid;
+    if (attr->valid & ATTR_ATIME)
+        inode->i_atime = attr->atime;
+    if (attr->valid & ATTR_MTIME)
+        inode->i_mtime = attr->mtime;
+    if (attr->valid & ATTR_CTIME)
+        inode->i_ctime = attr->ctime;
+}
+
 void inode_touch(struct inode *inode, uint32_t attrs)
 {
     struct iattr attr = {.valid = attrs, .atime = clock_now()};

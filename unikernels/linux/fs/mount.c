@@ -11,6 +11,7 @@
 #include "boot/config.h"
 #include "boot/host.h"
 #include "fs/devices.h"
+#include "fs/devpts.h"
 #include "fs/erofs.h"
 #include "fs/layer.h"
 #include "fs/proc.h"
@@ -130,8 +131,10 @@ static struct super_block *make(const char *type, const char *options)
         return proc_new();
     if (strcmp(type, "sysfs") == 0)
         return sysfs_new();
+    if (strcmp(type, "devpts") == 0)
+        return devpts_new(options);
     /* Folders that hold nothing at first, under the names that programs look for. */
-    if (strcmp(type, "tmpfs") && strcmp(type, "devpts") && strcmp(type, "mqueue") && strcmp(type, "cgroup") &&
+    if (strcmp(type, "tmpfs") && strcmp(type, "mqueue") && strcmp(type, "cgroup") &&
         strcmp(type, "cgroup2"))
         fatal(126, "mount of type %s is not known to the Linux guest: leave it out of config.json", type);
     fs = tmpfs_new(options);
@@ -163,8 +166,6 @@ static struct super_block *mount_new(const char *type, const char *target, const
     dput(dentry);
     if (strcmp(target, "/dev") == 0)
         devices_populate("/dev");
-    if (strcmp(type, "devpts") == 0)
-        devices_populate_pts(target);
     if (readonly)
         sb->s_flags |= SB_RDONLY;
     return sb;

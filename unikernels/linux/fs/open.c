@@ -27,6 +27,7 @@ static struct file *file_new(struct dentry *dentry, int flags)
     file->f_inode = dentry->d_inode;
     file->f_count = 1;
     file->f_flags = (uint32_t)(flags & ~CREATION_FLAGS);
+    file->f_noctty = flags & O_NOCTTY;
     list_init(&file->f_epoll);
     if (!(flags & O_PATH)) {
         file->f_read = access == O_RDONLY || access == O_RDWR;

@@ -7,6 +7,7 @@
 #include <linux/mman.h>
 #include <linux/stat.h>
 
+#include "console/tty.h"
 #include "fs/fdtable.h"
 #include "fs/mount.h"
 #include "fs/proc.h"
@@ -112,7 +113,9 @@ static int show_stat(struct seq_file *seq, uint64_t arg)
     seq_printf(seq, "%d (%s) %c %d %d %d ", task ? task->tid : process->pid, task ? task->comm : "",
                state_letter(process, task), process->parent ? process->parent->pid : 0, process->pgid, process->sid);
     /* tty_nr tpgid flags minflt cminflt majflt cmajflt utime stime cutime cstime */
-    seq_printf(seq, "0 -1 4194304 0 0 0 0 %lld 0 %lld 0 ", (long long)(cpu / (NSEC_PER_SEC / USER_HZ)),
+    const struct tty *tty = tty_of_session(process->sid);
+    seq_printf(seq, "%llu %d 4194304 0 0 0 0 %lld 0 %lld 0 ", tty ? (unsigned long long)tty->number : 0,
+               tty ? tty->foreground : -1, (long long)(cpu / (NSEC_PER_SEC / USER_HZ)),
                (long long)(process->children_cpu_ns / (NSEC_PER_SEC / USER_HZ)));
     /* priority nice num_threads itrealvalue starttime vsize rss rsslim */
     seq_printf(seq, "%d %d %d 0 %lld %lu %lu %llu ", 20 + (task ? task->nice : 0), task ? task->nice : 0,

@@ -237,20 +237,9 @@ static int pseudo_readdir(struct file *file, struct dir_context *ctx)
     return 0;
 }
 
-static int64_t pseudo_dir_llseek(struct file *file, int64_t offset, int whence)
-{
-    if (whence == SEEK_CUR)
-        offset += (int64_t)file->f_pos;
-    else if (whence != SEEK_SET)
-        return -EINVAL;
-    if (offset < 0)
-        return -EINVAL;
-    return (int64_t)(file->f_pos = (uint64_t)offset);
-}
-
 static const struct file_operations pseudo_dir_operations = {
     .readdir = pseudo_readdir,
-    .llseek = pseudo_dir_llseek,
+    .llseek = dir_llseek,
 };
 
 /* ---- */

@@ -128,6 +128,18 @@ int64_t generic_llseek(struct file *file, int64_t offset, int whence)
     return to;
 }
 
+int64_t dir_llseek(struct file *file, int64_t offset, int whence)
+{
+    if (whence == SEEK_CUR)
+        offset += (int64_t)file->f_pos;
+    else if (whence != SEEK_SET)
+        return -EINVAL;
+    if (offset < 0)
+        return -EINVAL;
+    file->f_pos = (uint64_t)offset;
+    return offset;
+}
+
 /* What could not be written goes back: the position of `in`, if it has one, is moved by what was written. */
 int64_t vfs_splice(struct file *in, uint64_t *in_pos, struct file *out, uint64_t *out_pos, size_t len)
 {

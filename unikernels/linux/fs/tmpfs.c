@@ -8,6 +8,7 @@
 #include <linux/memfd.h>
 #include <linux/stat.h>
 
+#include "fs/options.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "mm/page.h"
@@ -185,18 +186,7 @@ static int tmpfs_setattr(struct inode *inode, const struct iattr *attr)
         inode->i_mtime = inode->i_ctime = clock_now();
     }
     tmpfs_dirty(t);
-    if (attr->valid & ATTR_MODE)
-        inode->i_mode = (inode->i_mode & S_IFMT) | (attr->mode & 07777);
-    if (attr->valid & ATTR_UID)
-        inode->i_uid = attr->uid;
-    if (attr->valid & ATTR_GID)
-        inode->i_gid = attr->gid;
-    if (attr->valid & ATTR_ATIME)
-        inode->i_atime = attr->atime;
-    if (attr->valid & ATTR_MTIME)
-        inode->i_mtime = attr->mtime;
-    if (attr->valid & ATTR_CTIME)
-        inode->i_ctime = attr->ctime;
+    inode_apply(inode, attr);
     return 0;
 }
 
@@ -613,18 +603,6 @@ static int tmpfs_readdir(struct file *file, struct dir_context *ctx)
     return 0;
 }
 
-static int64_t tmpfs_dir_llseek(struct file *file, int64_t offset, int whence)
-{
-    if (whence == SEEK_CUR)
-        offset += (int64_t)file->f_pos;
-    else if (whence != SEEK_SET)
-        return -EINVAL;
-    if (offset < 0)
-        return -EINVAL;
-    file->f_pos = (uint64_t)offset;
-    return offset;
-}
-
 static int tmpfs_dir_fsync(struct file *file)
 {
     (void)file;
@@ -633,7 +611,7 @@ static int tmpfs_dir_fsync(struct file *file)
 
 static const struct file_operations tmpfs_dir_operations = {
     .readdir = tmpfs_readdir,
-    .llseek = tmpfs_dir_llseek,
+    .llseek = dir_llseek,
     .fsync = tmpfs_dir_fsync,
 };
 
@@ -679,16 +657,6 @@ static void tmpfs_statfs(struct super_block *sb, struct statfs *st)
 
 static const struct super_operations tmpfs_super_operations = {.statfs = tmpfs_statfs};
 
-static uint64_t parse_number(const char *text, unsigned base, const char **end)
-{
-    uint64_t value = 0;
-
-    while (*text >= '0' && *text < '0' + (char)base && value < UINT64_MAX / 64)
-        value = value * base + (uint64_t)(*text++ - '0');
-    *end = text;
-    return value;
-}
-
 static uint64_t parse_size(const char *text)
 {
     struct page_stats pages;
@@ -717,20 +685,17 @@ static uint64_t parse_size(const char *text)
 
 static void parse_options(struct tmpfs *fs, struct inode *root, const char *options)
 {
-    const char *end;
+    const char *size = option_value(options, "size");
+    uint64_t value;
 
-    for (const char *at = options; at && *at; at = *at == ',' ? at + 1 : at) {
-        if (str_starts(at, "size="))
-            fs->pages_max = parse_size(at + 5);
-        else if (str_starts(at, "mode="))
-            root->i_mode = (root->i_mode & S_IFMT) | ((uint32_t)parse_number(at + 5, 8, &end) & 07777);
-        else if (str_starts(at, "uid="))
-            root->i_uid = (uint32_t)parse_number(at + 4, 10, &end);
-        else if (str_starts(at, "gid="))
-            root->i_gid = (uint32_t)parse_number(at + 4, 10, &end);
-        while (*at && *at != ',')
-            at++;
-    }
+    if (size)
+        fs->pages_max = parse_size(size);
+    if (option_number(options, "mode", 8, &value))
+        root->i_mode = (root->i_mode & S_IFMT) | ((uint32_t)value & 07777);
+    if (option_number(options, "uid", 10, &value))
+        root->i_uid = (uint32_t)value;
+    if (option_number(options, "gid", 10, &value))
+        root->i_gid = (uint32_t)value;
 }
 
 static struct tmpfs *alloc(const char *type)

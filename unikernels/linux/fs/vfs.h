@@ -141,6 +141,8 @@ int notify_change(struct inode *inode, struct iattr *attr, const struct cred *cr
 
 /* After a write by a task that may not keep them: the setuid and setgid bits go. */
 void inode_remove_privs(struct inode *inode);
+/* Takes over what attr has, but for the size: setattr of file systems that keep attributes in the inode. */
+void inode_apply(struct inode *inode, const struct iattr *attr);
 /* ATTR_ATIME, ATTR_MTIME, ATTR_CTIME: to now. */
 void inode_touch(struct inode *inode, uint32_t attrs);
 
@@ -347,6 +349,7 @@ struct file {
     uint32_t f_flags; /* O_* without creation flags; O_APPEND, O_NONBLOCK may change */
     bool f_read, f_write; /* access mode; both false for O_PATH */
     bool f_executed;      /* opened for execve: nobody may write to it meanwhile */
+    bool f_noctty;        /* O_NOCTTY: a terminal does not become the session's */
     uint64_t f_pos;
     int f_owner, f_sig; /* F_SETOWN, F_SETSIG */
     struct list f_epoll; /* epoll items that watch it, see epoll.c */
@@ -379,6 +382,8 @@ int64_t vfs_splice(struct file *in, uint64_t *in_pos, struct file *out, uint64_t
 int64_t noop_llseek(struct file *file, int64_t offset, int whence);
 /* llseek for files whose bytes are counted by i_size; SEEK_DATA and SEEK_HOLE as if without holes. */
 int64_t generic_llseek(struct file *file, int64_t offset, int whence);
+/* llseek for folders: the positions are what readdir gave. */
+int64_t dir_llseek(struct file *file, int64_t offset, int whence);
 
 /*
  * Transfers: at *pos if pos is given (ESPIPE where a file has no positions),

@@ -141,12 +141,7 @@ static void socket_evict(struct inode *inode)
 /* fchmod and fchown of a socket change what fstat tells, and nothing else. */
 static int socket_setattr(struct inode *inode, const struct iattr *attr)
 {
-    if (attr->valid & ATTR_MODE)
-        inode->i_mode = (inode->i_mode & S_IFMT) | attr->mode;
-    if (attr->valid & ATTR_UID)
-        inode->i_uid = attr->uid;
-    if (attr->valid & ATTR_GID)
-        inode->i_gid = attr->gid;
+    inode_apply(inode, attr);
     return 0;
 }
 

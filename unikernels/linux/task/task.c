@@ -12,6 +12,7 @@
 #include <linux/wait.h>
 
 #include "boot/host.h"
+#include "console/tty.h"
 #include "boot/layout.h"
 #include "entry/entry.h"
 #include "lib/error.h"
@@ -393,6 +394,7 @@ static void process_end(struct process *p, int status)
     }
     itimers_exit(p);
     process_release_vfork(p);
+    if (p->sid == p->pid) tty_session_ended(p->sid);
     drop_objects(p);
     p->dead = true;
     orphan_children(p);
