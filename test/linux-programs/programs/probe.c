@@ -108,6 +108,8 @@ int main(int argc, char **argv)
 
     if (!strcmp(what, "exit"))
         return number;
+    if (!strcmp(what, "raise"))
+        return raise(number);
     if (!strcmp(what, "catch"))
         catch(number);
     if (!strcmp(what, "wait"))
