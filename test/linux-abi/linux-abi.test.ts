@@ -35,9 +35,10 @@ interface Program {
 const glibc = [
   ...['path', 'data', 'events', 'access', 'unix', 'pty', 'random'],
   ...['memory', 'mapping', 'threads', 'pthreads', 'futexes', 'signals', 'queues', 'faults'],
+  ...['forks'],
   ...['system', 'timers', 'identity'],
 ];
-const musl = ['path', 'data', 'events', 'threads', 'signals'];
+const musl = ['path', 'data', 'events', 'threads', 'signals', 'forks'];
 const programs: readonly Program[] = [
   ...glibc.map((source): Program => ({ name: source, source, compiler: 'gcc' })),
   ...musl.map((source): Program => ({ name: `${source}-musl`, source, compiler: 'musl-gcc' })),

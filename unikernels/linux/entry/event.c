@@ -21,6 +21,8 @@
 #include "task/signal_deliver.h"
 #include "task/task.h"
 
+#define PAGE_FAULT 14 /* the processor's number of it */
+
 struct ucontext64 {
     uint64_t uc_flags, uc_link;
     uint64_t ss_sp;
@@ -65,6 +67,12 @@ static bool is_fault(int sig, int code)
     return code > 0 && (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP);
 }
 
+/* Only then do addr and err speak of memory that could be mended. */
+static bool is_page_fault(int sig, const struct sigcontext_64 *mc)
+{
+    return sig == SIGSEGV && mc->trapno == PAGE_FAULT;
+}
+
 int signal_syscall(int sig, const struct siginfo64 *info, struct ucontext64 *uc)
 {
     const int32_t *words = (const int32_t *)info;
@@ -101,7 +109,7 @@ static void kernel_event(int sig, const struct siginfo64 *info, struct ucontext6
         if (mc->ip >= (uintptr_t)idle_begin && mc->ip < (uintptr_t)idle_end) mc->ip = (uintptr_t)idle_abort;
         return;
     }
-    if (mm_fault_in(info->fault.addr, mc->err)) return;
+    if (is_page_fault(sig, mc) && mm_fault_in(info->fault.addr, mc->err)) return;
     uintptr_t to = find_fixup(mc->ip);
     if (!to)
         panic("fault: signal %d at %p, address %p", sig, (void *)mc->ip, (void *)info->fault.addr);
@@ -153,7 +161,7 @@ void signal_event(int sig, const struct siginfo64 *info, struct ucontext64 *uc)
         }
     }
     if (fault) {
-        if (mm_fault_in(info->fault.addr, mc->err)) return;
+        if (is_page_fault(sig, mc) && mm_fault_in(info->fault.addr, mc->err)) return;
         event.sig = sig;
         event.code = info->si_code;
         event.addr = info->fault.addr;

@@ -41,7 +41,6 @@ enum site_state { SITE_COUNTING, SITE_PATCHED, SITE_HOPELESS };
 
 struct site {
     uaddr_t ip; /* behind the syscall */
-    const struct mm *mm;
     uint16_t traps;
     uint8_t state;
     uint32_t trampoline;
@@ -150,10 +149,10 @@ static struct site *site_of(uaddr_t ip)
         if (!sites) return NULL;
     }
     struct site *s = &sites[ip * 0x9e3779b97f4a7c15ull >> 52];
-    if (s->ip == ip && s->mm == current->process->mm) return s;
+    if (s->ip == ip) return s; /* in whatever process: text at one address is common, or this is a hint that costs little */
     /* A patched site no longer traps, but its trampoline must be given back some day. */
     if (s->ip && s->state == SITE_PATCHED) return NULL;
-    *s = (struct site){.ip = ip, .mm = current->process->mm};
+    *s = (struct site){.ip = ip};
     return s;
 }
 

@@ -10,6 +10,7 @@
 #include "mm/file_map.h"
 #include "mm/kmalloc.h"
 #include "mm/mm.h"
+#include "mm/share.h"
 
 #define MAX_ALIGN (2ul << 20) /* huge pages: more is a wish, not a need */
 
@@ -109,6 +110,7 @@ static int copy_segment(struct mm *mm, const struct elf_program *p, const Elf64_
     if (before) {
         /* Two segments in one page: the later one's bytes win, in memory that is there already. */
         r = mm_protect(mm, start, PAGE_SIZE, before->prot | PROT_READ | PROT_WRITE);
+        if (!r) r = share_own(mm, start, start + PAGE_SIZE);
         if (r < 0) return (int)r;
         tail = start;
     }
@@ -132,7 +134,8 @@ static int copy_segment(struct mm *mm, const struct elf_program *p, const Elf64_
 static int map_segment_in_place(struct mm *mm, const struct elf_program *p, const Elf64_Phdr *ph, uaddr_t bias)
 {
     uaddr_t start = PAGE_DOWN(bias + ph->p_vaddr), end = PAGE_UP(bias + ph->p_vaddr + ph->p_memsz);
-    long r = mm_map_segment(mm, start, end - start, prot_of(ph), p->file, PAGE_DOWN(ph->p_offset));
+    size_t file_bytes = bias + ph->p_vaddr + ph->p_filesz - start;
+    long r = mm_map_segment(mm, start, end - start, prot_of(ph), p->file, PAGE_DOWN(ph->p_offset), file_bytes);
 
     return r < 0 ? (int)r : 0;
 }
@@ -159,7 +162,6 @@ int elf_load(struct mm *mm, const struct elf_program *p, struct elf_place *place
     *place = (struct elf_place){0};
     if (p->head.e_type == ET_EXEC) {
         if (p->min_vaddr < USER_START || user_range_max(p->min_vaddr) < span) return -ENOMEM;
-        if (mm_mapped_elsewhere(mm, p->min_vaddr, p->max_vaddr)) return -ENOMEM;
     }
     uaddr_t start = file_segments(p->file, &held);
     if (start && held >= span && (p->head.e_type == ET_DYN || start == p->min_vaddr)) {

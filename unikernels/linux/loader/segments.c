@@ -31,6 +31,18 @@ static const struct runnc_segments *header(uint64_t *size)
     return s->count <= (*size - sizeof *s) / sizeof s->objects[0] ? s : NULL;
 }
 
+bool file_is_same(const struct file *a, const struct file *b)
+{
+    return a->f_inode == b->f_inode;
+}
+
+bool file_is_pristine(struct file *file)
+{
+    uint64_t nid;
+
+    return tmpfs_image_nid(file, &nid);
+}
+
 /* A program that can run at one address alone is of use there: if it is the one that the tender was told to map. */
 static uintptr_t fixed_place(const struct runnc_segments_object *o, size_t *len)
 {

@@ -28,6 +28,11 @@ uint64_t file_size(struct file *);
 /* Device and inode number as stat shows them: names the file in /proc/PID/maps. */
 void file_identity(struct file *, uint64_t *dev, uint64_t *ino);
 
+/* They are open on the same file. */
+bool file_is_same(const struct file *a, const struct file *b);
+/* Its bytes are the image's and nobody has changed them; then they were so whenever this file was mapped. */
+bool file_is_pristine(struct file *);
+
 /* Into a kernel buffer (or any mapped memory that cannot fault): bytes read, 0 at the end, negative errno. */
 ssize_t file_read_at(struct file *, void *buf, size_t n, uint64_t offset);
 

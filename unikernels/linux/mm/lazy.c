@@ -8,10 +8,11 @@
 #include "mm/memory.h"
 #include "mm/mm.h"
 #include "mm/rangeset.h"
+#include "mm/share.h"
 
 #define CHUNK (64ul << 10) /* filled at a touch: two host calls for each */
 
-/* What is mapped but not filled yet, of all processes: each address belongs to one. */
+/* What is mapped but not filled yet. Processes that both map an address with something missing map the same file there. */
 static struct rangeset missing;
 
 bool lazy_add(uaddr_t start, uaddr_t end)
@@ -24,8 +25,13 @@ void lazy_drop(uaddr_t start, uaddr_t end)
     rangeset_remove(&missing, start, end);
 }
 
+bool lazy_missing(uaddr_t start, uaddr_t end, struct range *found)
+{
+    return rangeset_first(&missing, start, end, found);
+}
+
 /* One piece that lies in one vma and is missing as a whole. */
-static int fill(const struct vma *v, uaddr_t start, uaddr_t end)
+static int fill(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end)
 {
     if (!memory_protect(start, end, PROT_READ | PROT_WRITE)) return -ENOMEM;
     for (uaddr_t a = start; a < end;) {
@@ -35,8 +41,7 @@ static int fill(const struct vma *v, uaddr_t start, uaddr_t end)
         a += (size_t)n;
     }
     rangeset_remove(&missing, start, end);
-    if (v->prot != (PROT_READ | PROT_WRITE) && !memory_protect(start, end, v->prot)) return -ENOMEM;
-    return 0;
+    return share_protect(mm, start, end, v->prot) ? 0 : -ENOMEM;
 }
 
 int lazy_fill(struct mm *mm, uaddr_t start, uaddr_t end)
@@ -45,12 +50,10 @@ int lazy_fill(struct mm *mm, uaddr_t start, uaddr_t end)
 
     while (rangeset_first(&missing, start, end, &r)) {
         const struct vma *v = mm_find(mm, r.start);
-        if (!v || !v->file) {
-            lazy_drop(r.start, r.end);
-            continue;
-        }
+        start = r.end;
+        if (!v || !v->file) continue; /* another process's */
         start = MIN(r.end, v->end);
-        int err = fill(v, r.start, start);
+        int err = fill(mm, v, r.start, start);
         if (err) return err;
     }
     return 0;

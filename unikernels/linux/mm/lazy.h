@@ -11,11 +11,14 @@
 #include "lib/types.h"
 
 struct mm;
+struct range;
 
 /* [start, end) has just become (part of) a vma of a file and is closed. False: no memory, fill it now. */
 bool lazy_add(uaddr_t start, uaddr_t end);
 /* It is about to be unmapped or replaced. */
 void lazy_drop(uaddr_t start, uaddr_t end);
+/* The first part of [start, end) that is to be filled. */
+bool lazy_missing(uaddr_t start, uaddr_t end, struct range *found);
 /* Fills what is missing of the range, which is in mm: before its protection changes or it is moved. 0, -ENOMEM, -EIO. */
 int lazy_fill(struct mm *mm, uaddr_t start, uaddr_t end);
 /* A fault at addr: true if there was something to fill, and the instruction can be tried again. */

@@ -7,10 +7,12 @@
 #include "boot/host_wait.h"
 #include "boot/layout.h"
 #include "entry/entry.h"
+#include "lib/string.h"
 #include "mm/file_map.h"
 #include "mm/kmalloc.h"
 #include "mm/lazy.h"
 #include "mm/memory.h"
+#include "mm/share.h"
 #include "mm/trampoline.h"
 #include "mm/vma.h"
 #include "task/task.h"
@@ -50,6 +52,30 @@ struct mm *mm_new(void)
     return mm;
 }
 
+void mm_copy_layout(struct mm *mm, const struct mm *from)
+{
+    mm->brk_start = from->brk_start;
+    mm->brk = from->brk;
+    mm->search_top = from->search_top;
+    mm->start_code = from->start_code;
+    mm->end_code = from->end_code;
+    mm->start_data = from->start_data;
+    mm->end_data = from->end_data;
+    mm->start_stack = from->start_stack;
+    mm->arg_start = from->arg_start;
+    mm->arg_end = from->arg_end;
+    mm->env_start = from->env_start;
+    mm->env_end = from->env_end;
+    mm->vdso = from->vdso;
+    memcpy(mm->auxv, from->auxv, from->auxv_bytes);
+    mm->auxv_bytes = from->auxv_bytes;
+}
+
+struct list *mm_all(void)
+{
+    return &mms.all;
+}
+
 struct mm *mm_get(struct mm *mm)
 {
     mm->refs++;
@@ -60,6 +86,7 @@ void mm_put(struct mm *mm)
 {
     if (--mm->refs) return;
     if (mm->count) mm_unmap(mm, USER_START, mms.user_end - USER_START);
+    share_forget(mm);
     list_del(&mm->all_link);
     kfree(mm->vmas);
     kfree(mm);
@@ -199,7 +226,9 @@ bool mm_fault_in(uaddr_t addr, uint64_t err)
 {
     if (!current || !current->process || !current->process->mm) return false;
     struct mm *mm = current->process->mm;
-    return user_range_max(addr) && (lazy_fault(mm, addr) || grow_down(mm, addr) || open_grown(mm, addr, err));
+    int needed = err & FAULT_EXEC ? PROT_EXEC : err & FAULT_WRITE ? PROT_WRITE : PROT_READ;
+    return user_range_max(addr) && (lazy_fault(mm, addr) || share_fault(mm, addr, needed) || grow_down(mm, addr) ||
+                                    open_grown(mm, addr, err));
 }
 
 int mm_fault_code(struct mm *mm, uaddr_t addr)

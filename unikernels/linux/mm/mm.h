@@ -28,6 +28,9 @@ enum vma_flags {
     VMA_HOME = 1u << 6,    /* the pages of a shared file mapping live here */
     VMA_NORESERVE = 1u << 7,
     VMA_LOCKED = 1u << 8,
+    VMA_WRITTEN = 1u << 9, /* has been writable: what it holds may not be the file's any more */
+    VMA_DONTFORK = 1u << 10,
+    VMA_WIPEONFORK = 1u << 11,
 };
 
 struct vma {
@@ -39,6 +42,8 @@ struct vma {
     uint32_t aliases;    /* further mmap calls that were given this same place */
 };
 
+struct page_entry;
+
 struct mm {
     int refs;
     struct list all_link;
@@ -48,6 +53,13 @@ struct mm {
     size_t data_pages; /* private and writable, for RLIMIT_DATA */
     uaddr_t brk_start, brk;
     uaddr_t search_top; /* no hole worth a look above: where find_free starts */
+
+    /* Pages whose content differs between processes, by address: mm/share.h. */
+    struct page_entry *page_entries;
+    unsigned npages, pages_capacity;
+    unsigned write_faults; /* since the last fork */
+    bool write_protected;  /* by a fork: something may be closed that is not shared any more */
+    bool out_of_memory;    /* its content could not be kept: its processes are to be killed */
 
     /* For /proc and prctl(PR_SET_MM). */
     uaddr_t start_code, end_code, start_data, end_data, start_stack;
@@ -62,6 +74,10 @@ void mm_init(uaddr_t user_end);
 uaddr_t mm_user_end(void);
 
 struct mm *mm_new(void); /* NULL: ENOMEM */
+/* Everything of from that is not memory: the heap's border, what /proc shows. */
+void mm_copy_layout(struct mm *mm, const struct mm *from);
+/* All of them, linked by all_link. */
+struct list *mm_all(void);
 struct mm *mm_get(struct mm *);
 void mm_put(struct mm *);
 
@@ -81,8 +97,13 @@ long mm_set_brk(struct mm *mm, uaddr_t brk);
 
 /* Like mm_map with MAP_FIXED_NOREPLACE of zeroed anonymous memory, with vma flags. */
 long mm_map_anonymous(struct mm *mm, uaddr_t addr, size_t len, int prot, uint32_t vma_flags);
-/* Maps a range of the companion where it lies. -EEXIST if somebody has it. */
-long mm_map_segment(struct mm *mm, uaddr_t addr, size_t len, int prot, struct file *file, uint64_t offset);
+/*
+ * Maps a range of the companion where it lies, which begins with file_bytes of the
+ * file from offset on (they are read if somebody else has changed the range).
+ * -EEXIST if it cannot be had there.
+ */
+long mm_map_segment(struct mm *mm, uaddr_t addr, size_t len, int prot, struct file *file, uint64_t offset,
+                    size_t file_bytes);
 
 enum mm_zone {
     ZONE_LOW_EXEC, /* below 2 GiB, from the bottom: programs and libraries */

@@ -14,6 +14,7 @@
 #include "mm/memory.h"
 #include "mm/mm.h"
 #include "mm/page.h"
+#include "mm/share.h"
 #include "mm/vma.h"
 #include "loader/elf_in_place.h"
 #include "task/task.h"
@@ -72,17 +73,70 @@ static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *fil
     return 0;
 }
 
-/* Gives back what a vma's memory held, as far as nobody else has it. */
-static void release(struct mm *mm, const struct vma *v)
+/* What others have there too: in common with them if it is the same, else put aside. */
+static int populate_common(struct mm *mm, uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset)
 {
-    if (v->prot & PROT_EXEC) patch_forget(v->start, v->end);
-    lazy_drop(v->start, v->end);
-    if (mm_mapped_elsewhere(mm, v->start, v->end)) return;
-    if (v->flags & VMA_HOME) {
-        memory_protect(v->start, v->end, PROT_READ | PROT_WRITE);
-        file_unshare_pages(v->file, v->offset, v->end - v->start, (void *)v->start);
+    if (file && !(prot & PROT_WRITE)) {
+        uaddr_t to = share_join(mm, start, end, file, offset, false);
+        if (start < to && !share_protect(mm, start, to, host_prot(prot))) return -ENOMEM;
+        offset += to - start;
+        start = to;
     }
-    memory_release(v->start, v->end);
+    if (start == end) return 0;
+    int err = share_claim(mm, start, end);
+    for (uaddr_t a = start; file && a < end && !err;) {
+        ssize_t n = file_read_at(file, (void *)a, end - a, offset + (a - start));
+        if (n < 0) err = (int)n;
+        if (n <= 0) break;
+        a += (size_t)n;
+    }
+    if (!err && !share_protect(mm, start, end, host_prot(prot))) err = -ENOMEM;
+    return err;
+}
+
+/* The first content of [start, end), where mm has nothing yet: the file's or zeroes. */
+static int populate(struct mm *mm, uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset)
+{
+    struct range alone;
+    int err = 0;
+
+    for (uaddr_t a = start; a < end && !err; a = alone.end) {
+        if (!share_alone(mm, a, end, &alone)) alone = (struct range){end, end};
+        if (a < alone.start) err = populate_common(mm, a, alone.start, prot, file, offset + (a - start));
+        if (err || alone.start == alone.end) continue;
+        if (file)
+            err = fill_from_file(alone.start, alone.end, prot, file, offset + (alone.start - start));
+        else if (!memory_commit(alone.start, alone.end, host_prot(prot)))
+            err = -ENOMEM;
+    }
+    return err;
+}
+
+/* mm has nothing at [start, end) any more: what nobody else has is gone. */
+static void give_back(struct mm *mm, uaddr_t start, uaddr_t end)
+{
+    struct range alone;
+
+    share_drop(mm, start, end);
+    for (uaddr_t a = start; share_alone(mm, a, end, &alone); a = alone.end) {
+        lazy_drop(alone.start, alone.end);
+        memory_release(alone.start, alone.end);
+    }
+}
+
+/* What has to be done before a vma's memory is given back, as far as nobody else has it. */
+static void leave(struct mm *mm, const struct vma *v)
+{
+    struct range alone;
+
+    if (!(v->prot & PROT_EXEC) && !(v->flags & VMA_HOME)) return;
+    for (uaddr_t a = v->start; share_alone(mm, a, v->end, &alone); a = alone.end) {
+        size_t len = alone.end - alone.start;
+        if (v->prot & PROT_EXEC) patch_forget(alone.start, alone.end);
+        if (!(v->flags & VMA_HOME)) continue;
+        memory_protect(alone.start, alone.end, PROT_READ | PROT_WRITE);
+        file_unshare_pages(v->file, v->offset + (alone.start - v->start), len, (void *)alone.start);
+    }
 }
 
 /* Unmaps what is there; the range may have holes. */
@@ -93,6 +147,8 @@ static int unmap_range(struct mm *mm, uaddr_t start, uaddr_t end)
     if (i == mm->count || mm->vmas[i].start >= end) return 0;
     if (!vma_split(mm, start, end)) return -ENOMEM;
     i = vma_index(mm, start);
+    /* Neighbours go back to the host in one piece: [from, to) is what waits for it. */
+    uaddr_t from = start, to = start;
     while (i < mm->count && mm->vmas[i].start < end) {
         struct vma *v = &mm->vmas[i];
         if (v->aliases && v->start >= start && v->end <= end) {
@@ -101,9 +157,15 @@ static int unmap_range(struct mm *mm, uaddr_t start, uaddr_t end)
             i++;
             continue;
         }
-        release(mm, v);
+        leave(mm, v);
+        if (v->start != to) {
+            give_back(mm, from, to);
+            from = v->start;
+        }
+        to = v->end;
         vma_erase(mm, i);
     }
+    give_back(mm, from, to);
     mm->search_top = MAX(mm->search_top, MIN(end, mm_user_end()));
     return 0;
 }
@@ -138,6 +200,8 @@ static long map_home(struct mm *mm, uaddr_t addr, size_t len, int prot, bool fix
 {
     void *existing = NULL;
 
+    /* Only at a place that was asked for: the file's pages can be nowhere else, and others' not be put aside. */
+    if (mm_mapped_elsewhere(mm, addr, addr + len)) return -ENOMEM;
     if (!memory_commit(addr, addr + len, PROT_READ | PROT_WRITE)) return -ENOMEM;
     int err = file_share_pages(file, offset, len, (void *)addr, &existing);
     if (err) {
@@ -168,13 +232,12 @@ static long map_at(struct mm *mm, uaddr_t addr, size_t len, int prot, uint32_t v
     int err = 0;
 
     if (memory_in_companion(addr, addr + len)) add.flags |= VMA_SEGMENT;
-    if (file)
-        err = fill_from_file(addr, addr + len, prot, file, offset);
-    else if (!memory_commit(addr, addr + len, host_prot(prot)))
-        err = -ENOMEM;
+    if (prot & PROT_WRITE) add.flags |= VMA_WRITTEN;
+    if (vma_flags & VMA_SHARED && mm_mapped_elsewhere(mm, addr, addr + len)) err = -ENOMEM;
+    if (!err) err = populate(mm, addr, addr + len, prot, file, offset);
     if (!err && !vma_insert(mm, &add)) err = -ENOMEM;
     if (!err) return (long)addr;
-    memory_release(addr, addr + len);
+    give_back(mm, addr, addr + len);
     if (file) file_put(file);
     return err;
 }
@@ -186,18 +249,52 @@ long mm_map_anonymous(struct mm *mm, uaddr_t addr, size_t len, int prot, uint32_
     return map_at(mm, addr, len, prot, vma_flags, NULL, 0);
 }
 
-long mm_map_segment(struct mm *mm, uaddr_t addr, size_t len, int prot, struct file *file, uint64_t offset)
+/* Bytes of the file into pages that mm has claimed: [start, end) begins with file_bytes of it from offset on. */
+static int fill_claimed(struct mm *mm, uaddr_t start, uaddr_t end, struct file *file, uint64_t offset, size_t file_bytes)
+{
+    uaddr_t bytes_end = MIN(start + file_bytes, end);
+
+    for (uaddr_t page; (page = share_first_claimed(mm, start, bytes_end)) < bytes_end; offset += page + PAGE_SIZE - start,
+                 start = page + PAGE_SIZE) {
+        int err = share_own(mm, page, page + PAGE_SIZE);
+        ssize_t n = err ? err : file_read_at(file, (void *)page, MIN(PAGE_SIZE, bytes_end - page), offset + (page - start));
+        if (n < 0) return (int)n;
+    }
+    return 0;
+}
+
+static int populate_segment(struct mm *mm, uaddr_t start, uaddr_t end, int prot, struct file *file)
+{
+    struct range alone;
+
+    for (uaddr_t a = start; a < end; a = alone.end) {
+        if (!share_alone(mm, a, end, &alone)) alone = (struct range){end, end};
+        for (uaddr_t at = a, to; at < alone.start; at = to) {
+            to = prot & PROT_WRITE ? at : share_join(mm, at, alone.start, file, 0, true);
+            if (to > at) continue;
+            int err = share_claim(mm, at, alone.start);
+            if (err) return err;
+            to = alone.start;
+        }
+        if (alone.start < alone.end && !memory_companion_pristine(alone.start, alone.end)) return -EEXIST;
+    }
+    return 0;
+}
+
+long mm_map_segment(struct mm *mm, uaddr_t addr, size_t len, int prot, struct file *file, uint64_t offset,
+                    size_t file_bytes)
 {
     if (!range_valid(addr, len)) return -ENOMEM;
-    if (!vma_range_free(mm, addr, addr + len) || mm_mapped_elsewhere(mm, addr, addr + len)) return -EEXIST;
-    if (!memory_companion_pristine(addr, addr + len)) return -EEXIST;
-    struct vma add = {.start = addr, .end = addr + len, .prot = prot, .flags = VMA_SEGMENT,
-                      .file = file_get(file), .offset = offset};
-    if (!memory_protect(addr, addr + len, host_prot(prot)) || !vma_insert(mm, &add)) {
-        file_put(file);
-        return -ENOMEM;
-    }
-    return (long)addr;
+    if (!vma_range_free(mm, addr, addr + len)) return -EEXIST;
+    struct vma add = {.start = addr, .end = addr + len, .prot = prot, .file = file_get(file), .offset = offset,
+                      .flags = VMA_SEGMENT | (prot & PROT_WRITE ? VMA_WRITTEN : 0)};
+    int err = populate_segment(mm, addr, addr + len, prot, file);
+    if (!err) err = fill_claimed(mm, addr, addr + len, file, offset, file_bytes);
+    if (!err && (!share_protect(mm, addr, addr + len, host_prot(prot)) || !vma_insert(mm, &add))) err = -ENOMEM;
+    if (!err) return (long)addr;
+    give_back(mm, addr, addr + len);
+    file_put(file);
+    return err;
 }
 
 /*
@@ -211,19 +308,21 @@ static long map_in_place(struct mm *mm, uaddr_t addr, size_t len, int prot, int 
     uaddr_t place = elf_in_place(file, offset, len, flags, addr);
 
     if (!place) return -ENOEXEC;
-    if (!(flags & MAP_FIXED)) return mm_map_segment(mm, place, len, prot, file, offset);
+    if (!(flags & MAP_FIXED)) return mm_map_segment(mm, place, len, prot, file, offset, 0);
     /* Over what the first step mapped. */
     if (!vma_range_full(mm, addr, addr + len) || !vma_split(mm, addr, addr + len)) return -ENOEXEC;
     for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < addr + len; i++) {
         struct vma *v = &mm->vmas[i];
         if (!(v->flags & VMA_SEGMENT) || v->file != file || v->prot & PROT_WRITE) return -ENOEXEC;
     }
+    int err = fill_claimed(mm, addr, addr + len, file, offset, len);
+    if (err) return err;
     for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < addr + len; i++) {
         struct vma *v = &mm->vmas[i];
         v->offset = offset + (v->start - addr);
         vma_set_prot(mm, v, prot);
     }
-    if (!memory_protect(addr, addr + len, host_prot(prot))) return -ENOMEM;
+    if (!share_protect(mm, addr, addr + len, host_prot(prot))) return -ENOMEM;
     vma_join(mm, addr, addr + len + 1);
     return (long)addr;
 }
@@ -266,7 +365,6 @@ long mm_map(struct mm *mm, uaddr_t addr, size_t len, int prot, int flags, struct
     if (fixed) {
         int err = unmap_range(mm, addr, addr + len);
         if (err) return err;
-        if (mm_mapped_elsewhere(mm, addr, addr + len)) return -ENOMEM;
     } else {
         addr = choose_place(mm, addr, len, flags, file, prot);
         if (!addr) return -ENOMEM;
@@ -284,6 +382,21 @@ long mm_unmap(struct mm *mm, uaddr_t addr, size_t len)
     /* Nothing of the program's can be outside of its part. */
     uaddr_t start = MAX(addr, USER_START), end = MIN(addr + len, mm_user_end());
     return start < end ? unmap_range(mm, start, end) : 0;
+}
+
+/* The range is mapped. What is shared with the world keeps what others may do with it: it has one protection. */
+static bool protect_range(struct mm *mm, uaddr_t start, uaddr_t end, int prot)
+{
+    if (!mm_mapped_elsewhere(mm, start, end)) return share_protect(mm, start, end, host_prot(prot));
+    for (unsigned i = vma_index(mm, start); i < mm->count && mm->vmas[i].start < end; i++) {
+        const struct vma *v = &mm->vmas[i];
+        uaddr_t from = MAX(v->start, start), to = MIN(v->end, end);
+        bool shared = v->flags & VMA_SHARED && mm_mapped_elsewhere(mm, from, to);
+        if (shared ? !memory_protect(from, to, host_prot(share_union_prot(mm, from, prot)))
+                   : !share_protect(mm, from, to, host_prot(prot)))
+            return false;
+    }
+    return true;
 }
 
 long mm_protect(struct mm *mm, uaddr_t addr, size_t len, int prot)
@@ -321,17 +434,25 @@ long mm_protect(struct mm *mm, uaddr_t addr, size_t len, int prot)
     }
     int err = lazy_fill(mm, addr, done);
     if (err) return err;
-    if (done > addr && !memory_protect(addr, done, host_prot(prot))) return -ENOMEM;
+    if (done > addr && !protect_range(mm, addr, done, prot)) return -ENOMEM;
     for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < done; i++)
         vma_set_prot(mm, &mm->vmas[i], prot);
     vma_join(mm, addr, done + 1);
     return full ? 0 : -ENOMEM;
 }
 
-/* madvise(MADV_DONTNEED) of one vma: back to what a first touch would find. */
-static void forget(struct vma *v, uaddr_t start, uaddr_t end)
+/* Where others have the same place: pages of one's own, with what a first touch would find. */
+static void forget_common(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end)
 {
-    if (v->flags & VMA_SHARED) return; /* the pages belong to the object, not to the mapping */
+    if (lazy_fill(mm, start, end) || share_own(mm, start, end)) return;
+    memset((void *)start, 0, end - start);
+    if (v->file) file_read_at(v->file, (void *)start, end - start, v->offset + (start - v->start));
+    share_protect(mm, start, end, host_prot(v->prot));
+}
+
+/* madvise(MADV_DONTNEED) where nobody else has anything. */
+static void forget_alone(const struct vma *v, uaddr_t start, uaddr_t end)
+{
     memory_discard(start, end);
     lazy_drop(start, end);
     if (v->file && !(v->flags & VMA_SEGMENT)) {
@@ -341,6 +462,19 @@ static void forget(struct vma *v, uaddr_t start, uaddr_t end)
         memory_commit(start, end, host_prot(v->prot));
     } else if (v->file && v->prot & PROT_EXEC) {
         patch_forget(start, end);
+    }
+}
+
+/* madvise(MADV_DONTNEED) of one vma: back to what a first touch would find. */
+static void forget(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end)
+{
+    struct range alone;
+
+    if (v->flags & VMA_SHARED) return; /* the pages belong to the object, not to the mapping */
+    for (uaddr_t a = start; a < end; a = alone.end) {
+        if (!share_alone(mm, a, end, &alone)) alone = (struct range){end, end};
+        if (a < alone.start) forget_common(mm, v, a, alone.start);
+        if (alone.start < alone.end) forget_alone(v, alone.start, alone.end);
     }
 }
 
@@ -384,6 +518,8 @@ static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, siz
 
     if (source.flags & VMA_HOME)
         return flags & MREMAP_DONTUNMAP ? -ENOMEM : move_home(mm, old, from, old_len, new_len, to);
+    /* What others share with us cannot be at two places. */
+    if (source.flags & VMA_SHARED && mm_mapped_elsewhere(mm, from, from + old_len)) return -ENOMEM;
     int err = lazy_fill(mm, from, from + keep);
     if (err) return err;
     if (source.file) file_get(source.file);
@@ -402,12 +538,12 @@ static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, siz
     mm->vmas[i].offset = source.offset + (from - source.start);
     source.file = NULL;
     vma_set_prot(mm, &mm->vmas[i], prot);
-    if (prot != (PROT_READ | PROT_WRITE)) memory_protect(to, to + new_len, host_prot(prot));
+    if (prot != (PROT_READ | PROT_WRITE)) share_protect(mm, to, to + new_len, host_prot(prot));
     if (mm->vmas[i].file) fill_tail(to + keep, to + new_len, &mm->vmas[i]);
     vma_join(mm, to, to + new_len + 1);
     if (flags & MREMAP_DONTUNMAP) {
-        memory_protect(from, from + old_len, host_prot(prot));
-        forget(mm_find(mm, from), from, from + old_len);
+        share_protect(mm, from, from + old_len, host_prot(prot));
+        forget(mm, mm_find(mm, from), from, from + old_len);
     } else {
         unmap_range(mm, from, from + old_len);
     }
@@ -463,7 +599,6 @@ long mm_remap(struct mm *mm, uaddr_t old, size_t old_len, size_t new_len, int fl
     if (flags & MREMAP_FIXED) {
         int err = unmap_range(mm, new_addr, new_addr + new_len);
         if (err) return err;
-        if (mm_mapped_elsewhere(mm, new_addr, new_addr + new_len)) return -ENOMEM;
     } else {
         new_addr = choose_place(mm, new_addr, new_len, 0, NULL, 0);
         if (!new_addr) return -ENOMEM;
@@ -472,27 +607,41 @@ long mm_remap(struct mm *mm, uaddr_t old, size_t old_len, size_t new_len, int fl
     return move_mapping(mm, v, old, old_len, new_len, new_addr, flags);
 }
 
+static int change_flags(struct mm *mm, uaddr_t start, uaddr_t end, uint32_t set, uint32_t clear)
+{
+    if (!vma_split(mm, start, end)) return -ENOMEM;
+    for (unsigned i = vma_index(mm, start); i < mm->count && mm->vmas[i].start < end; i++) {
+        struct vma *v = &mm->vmas[i];
+        /* Only anonymous private memory can be wiped. */
+        if (set & VMA_WIPEONFORK && (v->file || v->flags & VMA_SHARED)) return -EINVAL;
+        v->flags = (v->flags | set) & ~clear;
+    }
+    vma_join(mm, start, end + 1);
+    return 0;
+}
+
 long mm_advise(struct mm *mm, uaddr_t addr, size_t len, int advice)
 {
     bool drop = false;
+    uint32_t set = 0, clear = 0;
 
     switch (advice) {
     case MADV_DONTNEED:
     case MADV_FREE: drop = true; break;
+    case MADV_DONTFORK: set = VMA_DONTFORK; break;
+    case MADV_DOFORK: clear = VMA_DONTFORK; break;
+    case MADV_WIPEONFORK: set = VMA_WIPEONFORK; break;
+    case MADV_KEEPONFORK: clear = VMA_WIPEONFORK; break;
     case MADV_NORMAL:
     case MADV_RANDOM:
     case MADV_SEQUENTIAL:
     case MADV_WILLNEED:
-    case MADV_DONTFORK:
-    case MADV_DOFORK:
     case MADV_MERGEABLE:
     case MADV_UNMERGEABLE:
     case MADV_HUGEPAGE:
     case MADV_NOHUGEPAGE:
     case MADV_DONTDUMP:
     case MADV_DODUMP:
-    case MADV_WIPEONFORK:
-    case MADV_KEEPONFORK:
     case MADV_COLD:
     case MADV_PAGEOUT:
     case MADV_POPULATE_READ:
@@ -509,8 +658,12 @@ long mm_advise(struct mm *mm, uaddr_t addr, size_t len, int advice)
             struct vma *v = &mm->vmas[i];
             if (v->flags & VMA_LOCKED) return -EINVAL;
             if (advice == MADV_FREE && (v->file || v->flags & VMA_SHARED)) return -EINVAL;
-            forget(v, MAX(addr, v->start), MIN(addr + len, v->end));
+            forget(mm, v, MAX(addr, v->start), MIN(addr + len, v->end));
         }
+    }
+    if (set | clear) {
+        int err = change_flags(mm, addr, addr + len, set, clear);
+        if (err) return err;
     }
     return vma_range_full(mm, addr, addr + len) ? 0 : -ENOMEM;
 }
@@ -523,8 +676,7 @@ long mm_set_brk(struct mm *mm, uaddr_t brk)
     if (brk - mm->brk_start > task_rlimit(RLIMIT_DATA)) return (long)mm->brk;
     if (new > old) {
         if (over_limits(mm, new - old, PROT_READ | PROT_WRITE, MAP_PRIVATE)) return (long)mm->brk;
-        if (!vma_range_free(mm, old, new) || mm_mapped_elsewhere(mm, old, new) || memory_in_companion(old, new))
-            return (long)mm->brk;
+        if (!vma_range_free(mm, old, new) || memory_in_companion(old, new)) return (long)mm->brk;
         if (map_at(mm, old, new - old, PROT_READ | PROT_WRITE, VMA_HEAP, NULL, 0) < 0) return (long)mm->brk;
     } else if (new < old && unmap_range(mm, new, old)) {
         return (long)mm->brk;

@@ -143,5 +143,6 @@ void vma_set_prot(struct mm *mm, struct vma *vma, int prot)
 {
     account(mm, vma, -1);
     vma->prot = prot;
+    if (prot & PROT_WRITE) vma->flags |= VMA_WRITTEN;
     account(mm, vma, 1);
 }

@@ -1,12 +1,16 @@
 #include "task/sched.h"
 
 #include <asm/hwcap2.h>
+#include <linux/signal.h>
 
 #include "boot/host_wait.h"
 #include "entry/entry.h"
 #include "lib/print.h"
 #include "lib/string.h"
 #include "mm/memory.h"
+#include "mm/mm.h"
+#include "mm/share.h"
+#include "mm/uaccess.h"
 #include "task/signal_deliver.h"
 #include "task/task.h"
 #include "task/task_impl.h"
@@ -143,6 +147,12 @@ void task_switched(void)
         task_free(sched.dead);
         sched.dead = NULL;
     }
+    if (current->set_child_tid) {
+        put_user_u32(current->set_child_tid, (uint32_t)current->tid);
+        current->set_child_tid = 0;
+    }
+    struct process *p = current->process;
+    if (p && p->mm && p->mm->out_of_memory) process_exit_group(p, SIGKILL);
     signal_update_work();
 }
 
@@ -159,6 +169,7 @@ static void switch_to(struct task *next)
         prev->fsbase = fsbase_read();
         prev->gsbase = gsbase_read();
     }
+    if (next->process && next->process->mm) share_switch(next->process->mm);
     set_current(next);
     fsbase_write(next->fsbase);
     gsbase_write(next->gsbase);

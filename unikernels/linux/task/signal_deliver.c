@@ -261,6 +261,10 @@ void signal_fault(int sig, int code, uint64_t addr, uint64_t trapno, uint64_t er
 {
     struct mm *mm = current->process->mm;
 
+    if (mm->out_of_memory) {
+        process_exit_group(current->process, SIGKILL);
+        return;
+    }
     current->fault_addr = addr;
     current->fault_trapno = trapno;
     current->fault_err = err;

@@ -22,6 +22,7 @@
 #include "mm/kmalloc.h"
 #include "mm/mm.h"
 #include "mm/page.h"
+#include "mm/share.h"
 #include "mm/uaccess.h"
 #include "task/fork_hooks.h"
 #include "task/sched.h"
@@ -205,7 +206,8 @@ static long copy_process(struct process *child, const struct clone_args64 *args)
 {
     struct process *parent = current->process;
 
-    child->mm = mm_get(parent->mm); /* copies of memory: see task_clone */
+    child->mm = args->flags & CLONE_VM ? mm_get(parent->mm) : share_fork(parent->mm);
+    if (!child->mm) return -ENOMEM;
     child->sighand = args->flags & CLONE_SIGHAND ? sighand_get(parent->sighand) : sighand_copy(parent->sighand);
     child->files = args->flags & CLONE_FILES ? files_get(parent->files) : files_copy(parent->files);
     child->fs = args->flags & CLONE_FS ? fs_get(parent->fs) : fs_copy(parent->fs);
@@ -251,8 +253,6 @@ static long check_clone(const struct clone_args64 *a)
     if (f & CLONE_PIDFD) return -EINVAL;
     if (f & CLONE_THREAD && a->exit_signal) return -EINVAL;
     if ((unsigned)a->exit_signal > SIG_COUNT) return -EINVAL;
-    /* Memory can be shared (threads, vfork) but not copied yet. */
-    if (!(f & CLONE_VM)) return -ENOSYS;
     return 0;
 }
 
@@ -281,6 +281,7 @@ static void copy_task(struct task *t, const struct clone_args64 *a)
     t->sched_policy = current->sched_policy;
     /* sigaltstack(2): kept by a child with memory of its own or borrowed, not by a thread. */
     if (!(a->flags & CLONE_VM) || a->flags & CLONE_VFORK) t->altstack = current->altstack;
+    if (a->flags & CLONE_CHILD_SETTID) t->set_child_tid = a->child_tid;
     if (a->flags & CLONE_CHILD_CLEARTID) t->clear_child_tid = a->child_tid;
 }
 
@@ -306,7 +307,6 @@ long task_clone(const struct clone_args64 *a)
         r = put_user_u32(a->parent_tid, (uint32_t)tid);
         if (r) goto out_process;
     }
-    if (a->flags & CLONE_CHILD_SETTID) put_user_u32(a->child_tid, (uint32_t)tid);
     if (p) {
         process_enlist(p);
         list_add_tail(&p->parent->children, &p->sibling_link);

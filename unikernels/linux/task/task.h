@@ -81,6 +81,7 @@ struct task {
 
     /* Thread exit: clear_child_tid and the robust list, see futex(2). */
     uaddr_t clear_child_tid;
+    uaddr_t set_child_tid; /* where a new task writes its number before all else */
     uaddr_t robust_list;
     size_t robust_list_len;
 
