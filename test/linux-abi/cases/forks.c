@@ -509,7 +509,7 @@ static void fork_beside_threads(void)
     T(pthread_create(&thread, NULL, add_up, (void *)shared));
     while (!shared[1])
         sched_yield();
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 5; i++) {
         pid_t pid = fork();
         if (!pid) {
             long before = shared[1];
