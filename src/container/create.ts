@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { readAsset } from '../assets.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
-import { readHostConfig } from '../host-config.ts';
+import { isHostRoot } from '../host-user.ts';
 import { connectUnix, listenUnix, sealedMemfd } from '../native.ts';
 import { type Bundle, readBundle } from '../oci/bundle.ts';
 import { OCI_VERSION, type State } from '../oci/state.ts';
@@ -13,7 +13,7 @@ import { type CgroupManager, newCgroup } from '../sandbox/cgroups/index.ts';
 import { type InitProcess, launch } from '../sandbox/launch.ts';
 import { planLaunch } from '../sandbox/plan.ts';
 import { processStat } from '../sandbox/process.ts';
-import { claimUid } from '../sandbox/sandbox-uid.ts';
+import { uidForSandbox } from '../sandbox/sandbox-uid.ts';
 import { tenderCommand } from '../sandbox/tender-command.ts';
 import { destroy } from './destroy.ts';
 import { prepareGuest } from './prepare-guest.ts';
@@ -94,12 +94,11 @@ async function createLocked(
   const prepared = await prepareGuest(bundle, rootfsFd, options, keep);
   const { guest } = prepared;
 
-  const isRoot = process.geteuid?.() === 0;
   const cgroup = await newCgroup({
     id: options.id,
     ...(spec.linux?.cgroupsPath === undefined ? {} : { cgroupsPath: spec.linux.cgroupsPath }),
     systemd: options.systemdCgroup ?? false,
-    rootless: options.rootless ?? !isRoot,
+    rootless: options.rootless ?? !isHostRoot(),
   });
   cgroup.refuseUsed();
   const tenderFd = keep(sealedMemfd('tender', readAsset('tender-spt'), 'executable'));
@@ -107,7 +106,7 @@ async function createLocked(
     guest.kernel.type === 'descriptor'
       ? guest.kernel.fd
       : keep(sealedMemfd('kernel', readAsset(guest.kernel.name), 'data'));
-  const sandboxUid = isRoot ? await claimUid(readHostConfig().uidRange, locked.folder) : undefined;
+  const sandboxUid = process.geteuid?.() === 0 ? await uidForSandbox(locked.folder) : undefined;
   reached('uid-claimed');
   const startSocketFd = keep(listenUnix(locked.fd, START_SOCKET));
   reached('socket-made');

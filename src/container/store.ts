@@ -18,6 +18,7 @@ import {
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
+import { stateFolder } from '../host-user.ts';
 import { lockFile, tryLockFile } from '../native.ts';
 import { checkContainerId, isContainerId } from '../oci/container-id.ts';
 import type { ContainerRecord } from './record.ts';
@@ -41,18 +42,10 @@ export interface LockedContainer {
 /** How often a lock that is to be had within a time is asked for. */
 const LOCK_POLL_MS = 20;
 
-/** ROOT when --root is not given: /run/runnc, for other users than root a folder of theirs. Throws HOST. */
-export function defaultRoot(): string {
-  if (process.geteuid?.() === 0) return '/run/runnc';
-  const runtimeDir = process.env.XDG_RUNTIME_DIR;
-  if (runtimeDir !== undefined && runtimeDir.startsWith('/')) return `${runtimeDir}/runnc`;
-  throw new RunncError('HOST', 'XDG_RUNTIME_DIR is not set: set it or give --root');
-}
-
 export class Store {
   readonly root: string;
 
-  constructor(root: string = defaultRoot()) {
+  constructor(root: string = stateFolder()) {
     this.root = resolve(root);
   }
 

@@ -34,6 +34,7 @@ import {
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
+import { isHostRoot } from '../host-user.ts';
 import { lockFile, tryLockFile } from '../native.ts';
 import { contentHash, NoSpaceError } from './image-writer.ts';
 import type { RootfsFormat } from './rootfs-image.ts';
@@ -82,18 +83,10 @@ const KEY = /^[0-9a-f]{64}$/;
 
 /** /var/lib/runnc/cache for root; $XDG_CACHE_HOME/runnc or ~/.cache/runnc for others, in a user namespace too. */
 export function defaultCacheDir(): string {
-  if (process.geteuid?.() === 0 && isInitialUserNamespace()) return '/var/lib/runnc/cache';
+  if (isHostRoot()) return '/var/lib/runnc/cache';
   const base = process.env['XDG_CACHE_HOME'];
   // The XDG base directory specification: a relative path is to be ignored.
   return join(base?.startsWith('/') === true ? base : join(homedir(), '.cache'), 'runnc');
-}
-
-function isInitialUserNamespace(): boolean {
-  try {
-    return /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
-  } catch {
-    return true; // a kernel without user namespaces
-  }
 }
 
 export class Cache {

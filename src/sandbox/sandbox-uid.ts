@@ -15,17 +15,24 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { errorMessage, RunncError } from '../errors.ts';
-import type { UidRange } from '../host-config.ts';
+import { readHostConfig, type UidRange } from '../host-config.ts';
+import { isHostRoot, mappedIds, stateFolder } from '../host-user.ts';
 import { lockFile, tryLockFile } from '../native.ts';
 
 /** No container id can be "@uids": in the default root it is nobody's folder. */
-export const CLAIMS_FOLDER = '/run/runnc/@uids';
+const claimsFolder = (): string => `${process.geteuid?.() === 0 ? stateFolder() : '/run/runnc'}/@uids`;
+
+/** For root, of the host or of a user namespace: a uid for the container's sandbox, which no other has if there are several. */
+export async function uidForSandbox(containerFolder: string): Promise<number> {
+  const range = isHostRoot() ? readHostConfig().uidRange : mappedIds();
+  return range.size === 1 ? range.start : claimUid(range, containerFolder);
+}
 
 /** A free uid of the range. Throws HOST when all are taken. */
 export async function claimUid(
   range: UidRange,
   containerFolder: string,
-  claims = CLAIMS_FOLDER,
+  claims = claimsFolder(),
 ): Promise<number> {
   const lock = await lockClaims(claims);
   try {
@@ -45,13 +52,13 @@ export async function claimUid(
 }
 
 /** Gives the uid back, if it is this container's. */
-export function releaseUid(uid: number, containerFolder: string, claims = CLAIMS_FOLDER): void {
+export function releaseUid(uid: number, containerFolder: string, claims = claimsFolder()): void {
   const claim = `${claims}/${String(uid)}`;
   if (ownerOf(claim) === containerFolder) unlinkSync(claim);
 }
 
 /** For a container whose uid is not known, because its creation was cut short before that was written down. */
-export function releaseAllUids(containerFolder: string, claims = CLAIMS_FOLDER): void {
+export function releaseAllUids(containerFolder: string, claims = claimsFolder()): void {
   let names: string[];
   try {
     names = readdirSync(claims);

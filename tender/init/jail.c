@@ -146,11 +146,16 @@ int set_capabilities(uint64_t mask)
     return (int)syscall(SYS_capset, &header, sets);
 }
 
+static bool has_capability(unsigned capability)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[2];
+    return syscall(SYS_capget, &header, sets) == 0 && (sets[capability / 32].effective >> (capability % 32) & 1) != 0;
+}
+
 void drop_credentials(const struct init *init)
 {
     const struct plan *plan = &init->plan;
-    bool user_namespace = (plan->new_namespaces & CLONE_NEWUSER) != 0;
-    for (uint32_t i = 0; i < plan->n_joins; i++) user_namespace |= plan->joins[i].flag == CLONE_NEWUSER;
 
     /* Uid 0 is to mean nothing (in a rootless container it may be the only id), and no later exec or capset is to
      * find a way back. Before the bounding set goes, because it takes the capability that this needs. */
@@ -160,9 +165,12 @@ void drop_credentials(const struct init *init)
               0, 0, 0) != 0) {
         fail_errno(init, "credentials: securebits");
     }
-    /* Groups before gid before uid: each needs what the next one gives up. A user namespace made by an ordinary user
-     * denies setgroups; the groups that stay are that user's own, and there is no file here they could open. */
-    if (setgroups(0, NULL) != 0 && !(errno == EPERM && user_namespace)) fail_errno(init, "credentials: setgroups");
+    /* Groups before gid before uid: each needs what the next one gives up. A user namespace made by an ordinary user, by
+     * us or by who calls us, denies setgroups even to who has the capability; the groups that stay are that user's own,
+     * and there is no file here they could open. */
+    if (setgroups(0, NULL) != 0 && !(errno == EPERM && has_capability(CAP_SETGID))) {
+        fail_errno(init, "credentials: setgroups");
+    }
     if (setresgid(plan->jail_gid, plan->jail_gid, plan->jail_gid) != 0) {
         fail_errno(init, "credentials: gid %u", plan->jail_gid);
     }

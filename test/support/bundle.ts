@@ -19,7 +19,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Spec } from '../../src/oci/spec.ts';
 import { templateSpec } from '../../src/oci/spec-template.ts';
-import { CLAIMS_FOLDER } from '../../src/sandbox/sandbox-uid.ts';
 import { cgroupsBelow, mountsWith, procStatus, removeCgroupParent } from './host-state.ts';
 import { needs, runtime, unikernel } from './paths.ts';
 
@@ -45,6 +44,9 @@ export interface CallOptions {
   readonly uid?: number;
   readonly gid?: number;
 }
+
+/** Where the host's root claims uids, src/sandbox/sandbox-uid.ts. */
+const CLAIMS_FOLDER = '/run/runnc/@uids';
 
 /** How long something may take that a working runtime does at once. */
 const STUCK_MS = 20_000;

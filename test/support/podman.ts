@@ -1,7 +1,7 @@
 /** podman with storage of the tests' own. It has no daemon; conmon watches each container. */
-import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { run, succeed, type CommandOptions, type CommandResult } from './command.ts';
 import { cgroupsBelow, mountsWith, removeCgroupParent } from './host-state.ts';
 import { IMAGE, writeImage } from './images.ts';
@@ -12,17 +12,30 @@ const OVERLAYFS_MAGIC = 0x794c7630;
 export class Podman {
   readonly folder: string;
   readonly cgroupParent: string;
+  readonly #user: number | undefined;
   readonly #driver: string;
+  readonly #runtime: string;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, user: number | undefined) {
     this.folder = folder;
     this.cgroupParent = `/runnc-podman-${String(process.pid)}`;
-    this.#driver = statfsSync(folder).type === OVERLAYFS_MAGIC ? 'vfs' : 'overlay';
+    this.#user = user;
+    this.#driver = user !== undefined || statfsSync(folder).type === OVERLAYFS_MAGIC ? 'vfs' : 'overlay';
+    this.#runtime = runtime;
+    if (user === undefined) return;
+    // Wherever it is installed, that user may not be able to reach it.
+    this.#runtime = join(folder, basename(runtime));
+    copyFileSync(runtime, this.#runtime);
+    for (const name of ['', 'home', 'xdg']) {
+      mkdirSync(join(folder, name), { recursive: true });
+      chownSync(join(folder, name), user, user);
+    }
   }
 
-  static async start(): Promise<Podman> {
+  /** Root's, or an ordinary user's (rootless), who needs an entry in /etc/passwd and no subordinate ids. */
+  static async start({ user }: { readonly user?: number } = {}): Promise<Podman> {
     needs(runtime);
-    const podman = new Podman(mkdtempSync(join(tmpdir(), 'rp-')));
+    const podman = new Podman(mkdtempSync(join(tmpdir(), 'rp-')), user);
     try {
       const image = join(podman.folder, 'image.tar');
       await writeImage(image);
@@ -39,16 +52,25 @@ export class Podman {
     return [
       ...['--root', `${folder}/root`, '--runroot', `${folder}/run`, '--tmpdir', `${folder}/tmp`],
       ...['--storage-driver', this.#driver, '--cgroup-manager', 'cgroupfs', '--events-backend', 'file'],
-      ...['--runtime', runtime],
+      ...['--runtime', this.#runtime],
+      // Or it warns of what a user's podman goes without.
+      ...(this.#user === undefined ? [] : ['--log-level=error']),
     ];
   }
 
+  get #as(): CommandOptions {
+    if (this.#user === undefined) return {};
+    const { folder } = this;
+    const env = { PATH: process.env['PATH'], HOME: `${folder}/home`, XDG_RUNTIME_DIR: `${folder}/xdg` };
+    return { uid: this.#user, gid: this.#user, cwd: folder, env };
+  }
+
   podman(...args: readonly string[]): Promise<string> {
-    return succeed('podman', [...this.client, ...args]);
+    return succeed('podman', [...this.client, ...args], this.#as);
   }
 
   try(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    return run('podman', [...this.client, ...args], options);
+    return run('podman', [...this.client, ...args], { ...this.#as, ...options });
   }
 
   run(options: readonly string[], command: readonly string[]): Promise<CommandResult> {
@@ -66,6 +88,7 @@ export class Podman {
   /** Options of run that keep a container within what the tests clean up. */
   get place(): readonly string[] {
     // podman asks for a million open files, which root inside a container may not have.
+    if (this.#user !== undefined) return ['--network=none'];
     return [
       '--network=none',
       '--ulimit=nofile=1024:1024',
@@ -92,6 +115,8 @@ export class Podman {
   }
 
   async stop(): Promise<void> {
+    // A user's podman leaves a process that holds its namespaces.
+    if (this.#user !== undefined) await this.podman('system', 'migrate');
     for (const dir of [...mountsWith(this.folder)].reverse()) await run('umount', [dir]);
     for (const dir of [...cgroupsBelow(this.cgroupParent)].reverse()) await run('rmdir', [dir]);
     removeCgroupParent(this.cgroupParent);
