@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   readonly config?: Partial<BootConfig>;
   readonly tender?: readonly string[];
+  /** As io.runnc.profile=strict: the host process may not change its own memory. */
+  readonly strict?: boolean;
 }
 
 const ALL_CAPABILITIES = (1n << 41n) - 1n;
@@ -37,8 +39,9 @@ const ROOT: BootConfig['credentials'] = {
   capBounding: ALL_CAPABILITIES,
   capAmbient: 0n,
 };
-const EXTRAS = 'exec-heap,boot-config,sud,rootfs-map,vtimer,stdio,memctl';
+const EXTRAS = 'exec-heap,boot-config,sud,rootfs-map,vtimer,stdio';
 const GUEST_MEMORY_MIB = 8192;
+export const GUEST_MEMORY_BYTES = GUEST_MEMORY_MIB * 2 ** 20;
 const MEMORY_LIMIT_BYTES = 1n << 30n;
 const DEFAULT_ENV = [
   'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -196,7 +199,11 @@ export class Tree {
     writeFileSync(path, config);
     return [
       assetPath('tender-spt'),
-      ...[`--mem=${GUEST_MEMORY_MIB}`, `--allow-extras=${EXTRAS}`, `--boot-config=${path}`],
+      ...[
+        `--mem=${GUEST_MEMORY_MIB}`,
+        `--allow-extras=${EXTRAS}${options.strict === true ? '' : ',memctl'}`,
+        `--boot-config=${path}`,
+      ],
       ...[`--rootfs=${this.image ?? ''}`, ...(options.tender ?? []), assetPath('linux.spt')],
     ];
   }

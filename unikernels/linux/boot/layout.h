@@ -4,6 +4,7 @@
 
 #define GATE_BYTES 4096
 #define SIGNAL_STACK_BYTES 65536
+#define TENDER_STACK 0x100000ul /* at the top of guest memory: where the tender has us begin */
 
 #define USER_START 0x400000ul /* non-PIE programs begin here */
 #define LOW_EXEC_START 0x40000000ul /* PIE programs and libraries: in reach of a rel32 jump */

@@ -25,7 +25,6 @@
 #define NOT_FOUND 127
 #define BOOT_FAILED 126
 #define ARENA_SLACK (64ul << 20)
-#define TENDER_STACK (1ul << 20) /* the tender's stack is at the top of guest memory */
 #define NOFILE_DEFAULT 1024
 #define NOFILE_MAX 1048576
 #define STACK_DEFAULT (8ul << 20)
@@ -41,7 +40,7 @@ static void divide_memory(const struct runnc_boot_info *info)
     if (end < USER_START + 2 * ARENA_SLACK) fatal(BOOT_FAILED, "guest memory is too small: give --mem=256 or more");
     if (!limit) limit = end;
     uint64_t arena = MIN(limit + ARENA_SLACK, (end - USER_START) / 2) & PAGE_MASK;
-    page_init(end - arena, end, limit);
+    page_init(end - arena + PAGE_SIZE, end, limit);
     mm_init(end - arena);
 }
 

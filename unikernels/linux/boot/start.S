@@ -9,13 +9,15 @@ _start:
 
     .bss
     .p2align 12
+    .globl boot_stack
 boot_stack:
     .skip 16384
 boot_stack_top:
 
-    /* For host signals, SIGSYS among them. Nested ones go further down. */
+    /* For host signals, SIGSYS among them. Nested ones go further down, to a page that is closed. */
     .globl signal_stack
     .p2align 12
+    .skip 4096
 signal_stack:
     .skip 65536
 

@@ -3,6 +3,7 @@
 #include <asm/mman.h>
 
 #include "boot/host_wait.h"
+#include "boot/layout.h"
 #include "lib/print.h"
 #include "lib/string.h"
 #include "mm/rangeset.h"
@@ -30,16 +31,27 @@ static void open_index(const struct runnc_boot_info *info)
     host_mprotect(info->segments, PAGE_UP(MIN(size, info->segments_size)), PROT_READ);
 }
 
-void memory_init(uaddr_t start, uaddr_t end)
+static void close_memory(uaddr_t start, uaddr_t end, int prot)
+{
+    if (start < end && !host_mprotect(start, end - start, prot)) panic("the host refuses to close guest memory");
+}
+
+void memory_init(uaddr_t user_end)
 {
     const struct runnc_boot_info *info = host_boot_info();
+    const uintptr_t image = (uintptr_t)kernel_start, info_start = PAGE_DOWN((uintptr_t)info);
 
     memory.memctl = host_has_memctl();
     if (info->segments)
         memory.companion = (struct range){info->segments, PAGE_UP(info->segments + info->segments_size)};
     if (info->program) memory.program = (struct range){info->program, info->program + info->program_size};
-    if (memory.memctl && !host_mprotect(start, end - start, PROT_NONE))
-        panic("the host refuses to close guest memory");
+    if (memory.memctl) {
+        /* Programs' part and all that is free around it; a page more guards the kernel's arena. */
+        close_memory((uintptr_t)kernel_end, user_end + PAGE_SIZE, PROT_NONE);
+        close_memory(PAGE_UP(info->mem_size) - TENDER_STACK, PAGE_UP(info->mem_size), PROT_NONE);
+        close_memory(info_start, image, PROT_READ);
+        close_memory((uintptr_t)signal_stack - PAGE_SIZE, (uintptr_t)signal_stack, PROT_NONE);
+    }
     if (info->segments) open_index(info);
 }
 

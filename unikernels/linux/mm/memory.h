@@ -7,8 +7,8 @@
 
 #include "lib/types.h"
 
-/* At boot: nothing of [start, end) is accessible from now on. */
-void memory_init(uaddr_t start, uaddr_t end);
+/* At boot: of all memory only the kernel's image, what the tender told it, and its arena stay accessible. */
+void memory_init(uaddr_t user_end);
 
 /* Reads as zero, with protection prot. False: the host has no room for another mapping. */
 bool memory_commit(uaddr_t start, uaddr_t end, int prot);

@@ -32,7 +32,7 @@ void mm_init(uaddr_t user_end)
 {
     mms.user_end = user_end;
     list_init(&mms.all);
-    memory_init(USER_START, user_end);
+    memory_init(user_end);
     trampoline_init(MIN(TRAMPOLINE_START, PAGE_DOWN(user_end) - TRAMPOLINE_REGION));
 }
 

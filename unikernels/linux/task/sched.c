@@ -18,7 +18,6 @@
 #include "time/timer_impl.h"
 
 #define TIDY_AFTER_NS NSEC_PER_SEC /* idle for so long: the image's pages are given back */
-#define STACK_CANARY 0x6b73746b63616e61ull
 
 struct task *current;
 
@@ -160,7 +159,7 @@ static void switch_to(struct task *next)
 {
     struct task *prev = current;
 
-    if (*(uint64_t *)task_canary(prev) != STACK_CANARY) panic("the kernel stack of task %d overflowed", prev->tid);
+    task_check_kstack(prev);
     prev->cpu_ns += clock_monotonic() - prev->slice_start_ns;
     if (prev->state == TASK_DEAD) {
         sched.dead = prev;

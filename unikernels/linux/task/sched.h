@@ -28,6 +28,10 @@ void sched_run_first(struct task *t) NORETURN;
 
 /* Vector state (XSAVE area). */
 size_t xstate_size(void);
+static inline size_t xstate_pages(void)
+{
+    return PAGE_UP(xstate_size()) / PAGE_SIZE;
+}
 uint64_t xstate_mask(void); /* XCR0 */
 void xstate_save(void *area);
 /* Loads checked state. */

@@ -7,6 +7,7 @@
  */
 #include "task/task_impl.h"
 
+#include <asm/mman.h>
 #include <linux/sched.h>
 #include <linux/signal.h>
 #include <linux/wait.h>
@@ -20,6 +21,7 @@
 #include "lib/string.h"
 #include "mm/file_map.h"
 #include "mm/kmalloc.h"
+#include "mm/memory.h"
 #include "mm/mm.h"
 #include "mm/page.h"
 #include "mm/share.h"
@@ -100,9 +102,29 @@ int pid_alloc(void)
     return -EAGAIN;
 }
 
-void *task_canary(const struct task *t)
+/* The lowest page of a stack is closed where that can be done. Elsewhere what it ends with is looked at. */
+static bool kstack_new(struct task *t)
 {
-    return (char *)t->kstack + ALIGN_UP(xstate_size(), 64);
+    t->kstack = page_alloc(KSTACK_PAGES);
+    if (!t->kstack) return false;
+    if (memory_is_closed())
+        host_mprotect((uintptr_t)t->kstack, PAGE_SIZE, PROT_NONE);
+    else
+        *(uint64_t *)t->kstack = STACK_CANARY;
+    return true;
+}
+
+static void kstack_free(struct task *t)
+{
+    if (!t->kstack) return;
+    host_mprotect((uintptr_t)t->kstack, PAGE_SIZE, PROT_READ | PROT_WRITE);
+    page_free(t->kstack, KSTACK_PAGES);
+}
+
+void task_check_kstack(const struct task *t)
+{
+    if (!memory_is_closed() && *(const uint64_t *)t->kstack != STACK_CANARY)
+        panic("the kernel stack of task %d overflowed", t->tid);
 }
 
 struct task *task_new(void)
@@ -110,14 +132,13 @@ struct task *task_new(void)
     struct task *t = kzalloc(sizeof *t);
 
     if (!t) return NULL;
-    t->kstack = page_alloc(KSTACK_PAGES);
-    if (!t->kstack) {
+    t->xstate = page_alloc(xstate_pages());
+    if (!t->xstate || !kstack_new(t)) {
+        if (t->xstate) page_free(t->xstate, xstate_pages());
         kfree(t);
         return NULL;
     }
-    t->xstate = t->kstack;
     xstate_init(t->xstate);
-    *(uint64_t *)task_canary(t) = STACK_CANARY;
     t->regs = (struct regs *)task_kstack_top(t) - 1;
     list_init(&t->run_link);
     list_init(&t->process_link);
@@ -132,7 +153,8 @@ void task_free(struct task *t)
 {
     cred_put(t->cred);
     sigpending_clear(&t->pending);
-    page_free(t->kstack, KSTACK_PAGES);
+    kstack_free(t);
+    page_free(t->xstate, xstate_pages());
     kfree(t);
 }
 

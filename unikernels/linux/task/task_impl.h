@@ -6,16 +6,13 @@
 
 #define KSTACK_PAGES 4u
 
-/*
- * One block holds the vector state at its low end, then a canary, then the kernel
- * stack that grows down from its high end. The top is 8 below a multiple of 16,
- * so that struct regs below it is aligned.
- */
+/* 8 below a multiple of 16, so that struct regs below it is aligned. */
 static inline uintptr_t task_kstack_top(const struct task *t)
 {
     return (uintptr_t)t->kstack + KSTACK_PAGES * PAGE_SIZE - 8;
 }
-void *task_canary(const struct task *t);
+/* Panics if the task has used more than its kernel stack, where no closed page stops it at once. */
+void task_check_kstack(const struct task *t);
 
 /* A task and, with it, the place of its registers; NULL: ENOMEM. On no list yet. */
 struct task *task_new(void);
