@@ -1,5 +1,6 @@
 /** `runnc cache ls|prune|rm|verify`: what is kept of the root file systems of images. */
 import { errorMessage, RunncError } from '../src/errors.ts';
+import { parseBytes } from '../src/size.ts';
 import { Cache, type ListedEntry } from '../src/rootfs/cache.ts';
 import { print, printTable } from './output.ts';
 import type { Call } from './verb.ts';
@@ -54,18 +55,17 @@ function toJson({ entry, diskBytes, lastUsed, inUse }: ListedEntry): object {
 }
 
 async function prune(cache: Cache, { options }: Call): Promise<void> {
-  const removed = await cache.prune({ toBytes: keepBytes(options.text('keep')) });
+  const removed = await cache.prune({ toBytes: keepBytes(options.text('keep') ?? '0') });
   const freed = removed.reduce((sum, { diskBytes }) => sum + diskBytes, 0);
   for (const { entry } of removed) print(`${entry.key.slice(0, SHORT_KEY)}\n`);
   print(`${size(freed)} freed\n`);
 }
 
-/** Docker's notation of sizes. */
-function keepBytes(text = '0'): number {
-  const [, digits = '', unit = ''] = /^(\d{1,15})([kmgt]?)b?$/.exec(text.toLowerCase()) ?? [];
-  if (digits === '')
+function keepBytes(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes === undefined)
     throw new RunncError('INVALID', `--keep: expected a size such as 512m or 10g, got "${text}"`);
-  return Number(digits) * 1024 ** ' kmgt'.indexOf(unit || ' ');
+  return bytes;
 }
 
 function remove(cache: Cache, keys: readonly string[], { options, log }: Call): number {

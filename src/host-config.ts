@@ -1,17 +1,25 @@
 /**
  * /etc/runnc/config.json, the administrator's choices for this host. The file need not be there.
  *
- *     { "uidRange": { "start": 1879048192, "size": 65536 } }
+ *     { "uidRange": { "start": 1879048192, "size": 65536 }, "cacheLimit": "20g" }
  *
  * uidRange: the host's uids (and gids) that sandboxes run as, each container one of its own. Nobody else may use
  * them. The default lies above all that systemd, useradd and subordinate ids are given.
+ * cacheLimit: what the cache of images may take on disk, in Docker's notation of sizes.
  */
 import { readFileSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from './errors.ts';
-import { integer, object, validate } from './oci/schema.ts';
+import { integer, leaf, object, validate } from './oci/schema.ts';
+import { parseBytes } from './size.ts';
 
 export interface HostConfig {
   readonly uidRange: UidRange;
+  readonly cacheLimitBytes: number;
+}
+
+interface File {
+  readonly uidRange?: UidRange;
+  readonly cacheLimit?: string;
 }
 
 export interface UidRange {
@@ -21,12 +29,24 @@ export interface UidRange {
 
 const FILE = '/etc/runnc/config.json';
 
-const DEFAULTS: HostConfig = { uidRange: { start: 0x70000000, size: 65536 } };
+export const DEFAULT_CACHE_LIMIT_BYTES = 20 * 2 ** 30;
+
+const DEFAULTS: HostConfig = {
+  uidRange: { start: 0x70000000, size: 65536 },
+  cacheLimitBytes: DEFAULT_CACHE_LIMIT_BYTES,
+};
 
 /** 0 is root, 2^32-1 is "no uid" to the kernel. */
-const schema = object<Partial<HostConfig>>(
+const schema = object<File>(
   {},
-  { uidRange: object<UidRange>({ start: integer(1, 0xfffffffe), size: integer(1, 0x7fffffff) }, {}) },
+  {
+    uidRange: object<UidRange>({ start: integer(1, 0xfffffffe), size: integer(1, 0x7fffffff) }, {}),
+    cacheLimit: leaf<string>(
+      'a size such as "512m" or "20g"',
+      'sizes',
+      (value) => typeof value === 'string' && parseBytes(value) !== undefined,
+    ),
+  },
 );
 
 /** Throws INVALID naming the file and the field. */
@@ -39,11 +59,12 @@ export function readHostConfig(file = FILE): HostConfig {
     throw new RunncError('INVALID', `${file}: cannot be read: ${errorMessage(error)}`);
   }
   try {
-    const config = { ...DEFAULTS, ...validate(schema, JSON.parse(text)) };
-    const { start, size } = config.uidRange;
+    const { uidRange = DEFAULTS.uidRange, cacheLimit } = validate(schema, JSON.parse(text));
+    const { start, size } = uidRange;
     if (start + size > 0xffffffff)
       throw new RunncError('INVALID', 'uidRange: ends beyond the last uid, 4294967294');
-    return config;
+    const cacheLimitBytes = cacheLimit === undefined ? undefined : parseBytes(cacheLimit);
+    return { uidRange, cacheLimitBytes: cacheLimitBytes ?? DEFAULTS.cacheLimitBytes };
   } catch (error) {
     throw new RunncError('INVALID', `${file}: ${errorMessage(error)}`, { cause: error });
   }

@@ -93,6 +93,19 @@ export function sealedMemfd(
   return addon().sealedMemfd(name, content, modes[kind]);
 }
 
+/** An empty memfd, not executable, to be written. `name` is for /proc/PID/fd only. */
+export function memfd(name: string): number {
+  return addon().memfd(name);
+}
+
+/**
+ * open_tree(2) with OPEN_TREE_CLONE: the folder without what is mounted inside it, as an O_PATH descriptor. Links in
+ * `path` are followed. Needs CAP_SYS_ADMIN.
+ */
+export function openTree(path: string): number {
+  return addon().openTree(path);
+}
+
 /**
  * openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: the folder `rootFd` is "/" for the whole path, links and
  * ".." included. `flags` are those of node:fs constants; `mode` counts with O_CREAT only.
@@ -114,7 +127,8 @@ export function tryLockFile(fd: number, kind: 'shared' | 'exclusive'): boolean {
 /**
  * Every entry below the open folder `rootFd` (which may be O_PATH) as lstat(2) sees it, no link followed, nothing but
  * folders opened: packed records that rootfs/tree.ts reads, in the byte order of names, so that equal trees give equal
- * bytes. `overlay` adds what overlayfs notes in extended attributes. Errors have `path` (a Buffer) inside the tree;
+ * bytes. What is mounted inside belongs to it, but for the kernel's own file systems (proc and the like), whose folder
+ * is marked and left empty. `overlay` adds what overlayfs notes in extended attributes. Errors have `path` (a Buffer) inside the tree;
  * ELOOP: nested deeper than 512 folders.
  */
 export function scanTree(rootFd: number, overlay: boolean): Buffer {
@@ -202,6 +216,8 @@ interface Addon {
   pidfdOpen(pid: number): number;
   pidfdSendSignal(pidfd: number, signal: number): void;
   sealedMemfd(name: string, content: Uint8Array, mode: number): number;
+  memfd(name: string): number;
+  openTree(path: string): number;
   openInRoot(rootFd: number, path: string, flags: number, mode: number): number;
   lockFile(fd: number, exclusive: boolean): Promise<void>;
   tryLockFile(fd: number, exclusive: boolean): boolean;

@@ -5,8 +5,10 @@ import type { Guest } from '../guest/guest.ts';
 import { resolveGuest, type ResolvedGuest } from '../guest/resolve.ts';
 import { sealedMemfd } from '../native.ts';
 import type { Bundle } from '../oci/bundle.ts';
-import type { MountedFolder } from '../rootfs/mounts.ts';
-import type { LayerEntry, OpenRootfsOptions, RootfsFormat, RootfsImage } from '../rootfs/rootfs-image.ts';
+import { readHostConfig } from '../host-config.ts';
+import type { BlockPlan } from '../rootfs/block.ts';
+import type { GuestMount, MountedFolder } from '../rootfs/mounts.ts';
+import type { OpenRootfsOptions, RootfsFormat, RootfsImage } from '../rootfs/rootfs-image.ts';
 import { guestMemoryMib, linuxAddressSpaceMib, linuxMemoryBytes } from '../sandbox/guest-memory.ts';
 import type { LinuxInput, TenderInput } from '../sandbox/tender-command.ts';
 import type { CreateOptions } from './create.ts';
@@ -40,8 +42,8 @@ async function prepareUnikernel(
     throw new RunncError('INVALID', '--strace: a unikernel makes no system calls; it is for Linux programs');
   }
   checkDevices(guest);
-  const blocks = await attachBlocks(guest, bundle, options, keep);
-  await reportMounts(bundle, options);
+  const mounts = await mountsOf(bundle);
+  const blocks = await attachBlocks(guest, mounts, bundle, options, keep);
   return { guest, memoryMib: guestMemoryMib(bundle.spec), blocks };
 }
 
@@ -55,34 +57,72 @@ function checkDevices({ manifest }: Guest): void {
   }
 }
 
-/** What the manifest's block devices are: files named by annotation, and the rootfs as an image. */
+async function mountsOf(bundle: Bundle): Promise<GuestMount[]> {
+  const mounts = bundle.spec.mounts ?? [];
+  if (mounts.length === 0) return [];
+  const { resolveMounts } = await import('../rootfs/mounts.ts');
+  return resolveMounts(mounts, { bundle: bundle.path, ...idMappings(bundle) });
+}
+
+/**
+ * What the manifest's block devices are: files and mounted folders named by annotation, and the rootfs as an image. Says
+ * what of config.json's mounts the guest will not see.
+ */
 async function attachBlocks(
   guest: Guest,
+  mounts: readonly GuestMount[],
   bundle: Bundle,
   options: CreateOptions,
   keep: Keep,
 ): Promise<PreparedGuest['blocks']> {
-  const { annotations = {} } = bundle.spec;
-  const declares = guest.manifest.devices.some(({ type }) => type === 'BLOCK_BASIC');
-  if (!declares && !Object.keys(annotations).some((key) => key.startsWith('io.runnc.block.'))) return [];
-  const { matchBlockDevices, openBlockDevices, parseBlockAnnotations } = await import('../rootfs/block.ts');
-  const { rootfsDevice, files } = matchBlockDevices(
-    guest.manifest,
-    parseBlockAnnotations(annotations, bundle.path),
-  );
+  const { rootfsDevice, files, folders } = await planBlocks(guest, mounts, bundle);
+  await reportMounts(mounts, folders, options);
+  if (rootfsDevice === undefined && files.length === 0 && folders.length === 0) return [];
+  const { openBlockDevices } = await import('../rootfs/block.ts');
   const blocks = openBlockDevices(files);
   for (const { fd } of blocks) keep(fd);
-  if (rootfsDevice === undefined) return blocks;
-  const image = await openImage('iso9660', bundle, options, keep);
-  return [...blocks, { name: rootfsDevice, fd: image.fd, readonly: true }];
+  for (const { name, folder } of folders) {
+    blocks.push({ name, fd: await openFolder(folder, 'iso9660', bundle, options, keep), readonly: true });
+  }
+  if (rootfsDevice !== undefined) {
+    const { fd } = await openImage('iso9660', bundle, options, keep);
+    blocks.push({ name: rootfsDevice, fd, readonly: true });
+  }
+  return blocks;
 }
 
-/** Says what of config.json's mounts the guest will not see; refuses what no guest can have. */
-async function reportMounts({ path, spec }: Bundle, { onWarning }: CreateOptions): Promise<void> {
-  const mounts = spec.mounts ?? [];
+interface PlannedBlocks extends Omit<BlockPlan, 'mounts'> {
+  readonly folders: readonly { readonly name: string; readonly folder: MountedFolder }[];
+}
+
+async function planBlocks(
+  guest: Guest,
+  mounts: readonly GuestMount[],
+  bundle: Bundle,
+): Promise<PlannedBlocks> {
+  const { annotations = {} } = bundle.spec;
+  const declares = guest.manifest.devices.some(({ type }) => type === 'BLOCK_BASIC');
+  if (!declares && !Object.keys(annotations).some((key) => key.startsWith('io.runnc.block.'))) {
+    return { files: [], folders: [] };
+  }
+  const { matchBlockDevices, mountedFolder, parseBlockAnnotations } = await import('../rootfs/block.ts');
+  const plan = matchBlockDevices(guest.manifest, parseBlockAnnotations(annotations, bundle.path));
+  const folders = plan.mounts.map((request) => ({
+    name: request.name,
+    folder: mountedFolder(request, mounts),
+  }));
+  return { ...plan, folders };
+}
+
+async function reportMounts(
+  mounts: readonly GuestMount[],
+  attached: PlannedBlocks['folders'],
+  { onWarning }: CreateOptions,
+): Promise<void> {
   if (mounts.length === 0) return;
-  const { splitMounts, unusedBySolo5 } = await import('../rootfs/mounts.ts');
-  for (const line of unusedBySolo5(splitMounts(mounts, { bundle: path }))) onWarning?.(line);
+  const { unusedBySolo5 } = await import('../rootfs/mounts.ts');
+  const targets = attached.map(({ folder }) => folder.target);
+  for (const line of unusedBySolo5(mounts, targets)) onWarning?.(line);
 }
 
 async function prepareLinux(
@@ -92,25 +132,21 @@ async function prepareLinux(
   options: CreateOptions,
   keep: Keep,
 ): Promise<PreparedGuest> {
-  const [{ checkLinuxHost, linuxGuest }, { splitMounts }] = await Promise.all([
-    import('../guest/linux.ts'),
-    import('../rootfs/mounts.ts'),
-  ]);
+  const { checkLinuxHost, linuxGuest } = await import('../guest/linux.ts');
   const { spec } = bundle;
   checkLinuxHost(process.arch, release());
-  const { facts, files, folders } = splitMounts(spec.mounts ?? [], {
-    bundle: bundle.path,
-    ...idMappings(bundle),
-  });
-  const folderEntries = await readFolders(folders, rootfsFd, bundle);
+  const mounts = await mountsOf(bundle);
+  const folders = mounts.filter((mount) => mount.kind === 'folder');
+  checkFolderCount(folders);
+  const imageFds: number[] = [];
+  for (const folder of folders) imageFds.push(await openFolder(folder, 'erofs', bundle, options, keep));
   const image = await openImage('erofs', bundle, options, keep);
   const guest = linuxGuest({
     spec,
     rootfsFd,
     path: program.path,
-    facts,
-    files,
-    delta: [...image.delta, ...folderEntries],
+    mounts,
+    delta: image.delta,
     memoryBytes: linuxMemoryBytes(spec),
     strace: options.strace ?? false,
   });
@@ -122,6 +158,7 @@ async function prepareLinux(
     linux: {
       bootConfigFd,
       rootfsFd: image.fd,
+      imageFds,
       ...(await segmentsOf(image, program.fixedBytes)),
     },
   };
@@ -138,25 +175,33 @@ async function segmentsOf(
   return { segmentsFd: segments.fd, ...(program === undefined ? {} : { program }) };
 }
 
-/** Read-only folders of the host, as of now. */
-async function readFolders(
-  folders: readonly MountedFolder[],
-  rootfsFd: number,
+/** RUNNC_IMAGES_MAX of tender/common/abi/runnc_extras.h. */
+const MAX_FOLDERS = 64;
+
+function checkFolderCount(folders: readonly MountedFolder[]): void {
+  const tooMany = folders[MAX_FOLDERS];
+  if (tooMany === undefined) return;
+  throw new RunncError(
+    'UNSUPPORTED',
+    `${tooMany.where}: a container can have ${String(MAX_FOLDERS)} folders mounted`,
+  );
+}
+
+async function openFolder(
+  folder: MountedFolder,
+  format: RootfsFormat,
   bundle: Bundle,
-): Promise<LayerEntry[]> {
-  if (folders.length === 0) return [];
-  const [{ readMountedFolder }, { idTranslation }] = await Promise.all([
-    import('../rootfs/folder.ts'),
-    import('../rootfs/id-map.ts'),
-  ]);
-  const ids = idTranslation(idMappings(bundle));
-  return folders.flatMap((folder) => readMountedFolder(folder, rootfsFd, ids));
+  options: CreateOptions,
+  keep: Keep,
+): Promise<number> {
+  const { openFolderImage } = await import('../rootfs/folder.ts');
+  return keep(await openFolderImage(folder, { format, ...imageOptions(bundle, options) }));
 }
 
 async function openImage(
   format: RootfsFormat,
   bundle: Bundle,
-  { onProgress, onWarning }: CreateOptions,
+  options: CreateOptions,
   keep: Keep,
 ): Promise<RootfsImage> {
   const { openRootfsImage } = await import('../rootfs/open.ts');
@@ -164,14 +209,24 @@ async function openImage(
   const image = await openRootfsImage({
     rootfs: bundle.rootfs,
     format,
-    ...idMappings(bundle),
+    ...imageOptions(bundle, options),
     ...(annotations === undefined ? {} : { annotations }),
-    ...(onProgress === undefined ? {} : { onProgress }),
-    ...(onWarning === undefined ? {} : { onWarning }),
   });
   keep(image.fd);
   if (image.segments !== undefined) keep(image.segments.fd);
   return image;
+}
+
+function imageOptions(
+  bundle: Bundle,
+  { onProgress, onWarning }: CreateOptions,
+): Omit<OpenRootfsOptions, 'rootfs' | 'format' | 'annotations'> {
+  return {
+    ...idMappings(bundle),
+    cacheLimitBytes: readHostConfig().cacheLimitBytes,
+    ...(onProgress === undefined ? {} : { onProgress }),
+    ...(onWarning === undefined ? {} : { onWarning }),
+  };
 }
 
 function idMappings({ spec }: Bundle): Pick<OpenRootfsOptions, 'uidMappings' | 'gidMappings'> {

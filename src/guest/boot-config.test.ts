@@ -23,7 +23,6 @@ const MINIMAL: BootConfig = {
   hostname: 'box',
   rlimits: [{ resource: 7, soft: 1024n, hard: 2n ** 64n - 1n }],
   memoryBytes: 512n * 2n ** 20n,
-  files: [],
   mounts: [],
   sysctl: {},
   strace: false,
@@ -69,7 +68,7 @@ describe('the boot config', () => {
   it('carries a file with its path before its content', () => {
     const content = Buffer.from('127.0.0.1 localhost\n');
     const file = { path: '/etc/hosts', mode: 0o644, uid: 0, gid: 0, readonly: true, mtime: -1, content };
-    const [data] = record({ ...MINIMAL, files: [file] }, 10);
+    const [data] = record({ ...MINIMAL, mounts: [file] }, 10);
     expect(data?.readInt32LE(12)).to.equal(1);
     expect(data?.readBigInt64LE(16)).to.equal(-1n);
     expect(data?.readUInt32LE(24)).to.equal('/etc/hosts'.length + 1);

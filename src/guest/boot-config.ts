@@ -77,12 +77,14 @@ export interface BootFile {
   readonly content: Uint8Array;
 }
 
-/** A mount that the guest provides by itself: proc, sysfs, tmpfs, devpts… */
+/** A mount that the guest provides by itself (proc, sysfs, tmpfs, devpts…), or one of an image. */
 export interface BootMount {
   readonly type: string;
   readonly target: string;
   readonly options: readonly string[];
   readonly readonly: boolean;
+  /** Which of the tender's further images (--image), counted from 0. */
+  readonly image?: number;
 }
 
 export interface BootConfig {
@@ -98,10 +100,10 @@ export interface BootConfig {
   readonly rlimits: readonly BootRlimit[];
   /** What programs and kernel together may have resident. */
   readonly memoryBytes: bigint;
-  readonly files: readonly BootFile[];
   /** What the container's own layers change over the image, in order. */
   readonly layer?: readonly LayerEntry[];
-  readonly mounts: readonly BootMount[];
+  /** In the order of mounting. */
+  readonly mounts: readonly (BootMount | BootFile)[];
   readonly sysctl: Readonly<Record<string, string>>;
   readonly tty?: { readonly rows: number; readonly columns: number } | undefined;
   readonly strace: boolean;
@@ -147,6 +149,13 @@ function file(f: BootFile): Buffer {
     u32(path.length, f.content.length),
     path,
     f.content,
+  ]);
+}
+
+function mount(m: BootMount): Buffer {
+  return Buffer.concat([
+    u32(m.readonly ? 1 : 0, m.image === undefined ? 0 : m.image + 1),
+    strings(`mount ${m.target}`, m.type, m.target, m.options.join(',')),
   ]);
 }
 
@@ -198,17 +207,9 @@ function records(config: BootConfig): (readonly [type: number, data: Buffer])[] 
       (r) => [RecordType.RLIMIT, Buffer.concat([u32(r.resource, 0), u64(r.soft, r.hard)])] as const,
     ),
     [RecordType.MEMORY, u64(config.memoryBytes, 0n)],
-    ...config.files.map((f) => [RecordType.FILE, file(f)] as const),
     ...(config.layer ?? []).map((entry) => [RecordType.LAYER, layerEntry(entry)] as const),
-    ...config.mounts.map(
-      (m) =>
-        [
-          RecordType.MOUNT,
-          Buffer.concat([
-            u32(m.readonly ? 1 : 0, 0),
-            strings(`mount ${m.target}`, m.type, m.target, m.options.join(',')),
-          ]),
-        ] as const,
+    ...config.mounts.map((m) =>
+      'content' in m ? ([RecordType.FILE, file(m)] as const) : ([RecordType.MOUNT, mount(m)] as const),
     ),
     [RecordType.FLAGS, u32(flags(config))],
     ...Object.entries(config.sysctl).map(

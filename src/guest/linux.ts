@@ -5,11 +5,11 @@ import { capabilityBits } from '../oci/capabilities.ts';
 import { shorten } from '../oci/schema.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { Rlimit } from '../oci/spec.ts';
-import type { MountedFile, MountFact } from '../rootfs/mounts.ts';
+import type { GuestMount, MountedFile } from '../rootfs/mounts.ts';
 import type { LayerEntry } from '../rootfs/rootfs-image.ts';
 import { rlimitNames } from '../sandbox/launch-plan.ts';
 import { resolveUser } from './accounts.ts';
-import { type BootFile, type BootRlimit, encodeBootConfig } from './boot-config.ts';
+import { type BootConfig, type BootFile, type BootRlimit, encodeBootConfig } from './boot-config.ts';
 import type { Extra, Guest } from './guest.ts';
 
 /** "true": the guest's system calls are printed on standard error. */
@@ -31,9 +31,8 @@ export interface LinuxGuestInput {
   readonly rootfsFd: number;
   /** Of the program, absolute inside the rootfs: the PATH look-up is done. */
   readonly path: string;
-  /** Of config.json's mounts: see splitMounts. */
-  readonly facts: readonly MountFact[];
-  readonly files: readonly MountedFile[];
+  /** Of config.json: see resolveMounts. The folders among them are the tender's images, in their order. */
+  readonly mounts: readonly GuestMount[];
   /** RootfsImage.delta */
   readonly delta: readonly LayerEntry[];
   /** What guest kernel and programs may have resident. */
@@ -71,13 +70,12 @@ export function linuxGuest(input: LinuxGuestInput): Guest {
         capBounding: capabilityBits(capabilities.bounding),
         capAmbient: capabilityBits(capabilities.ambient),
       },
-      hostname: nonEmpty(spec.hostname) ?? inheritedHostname(spec, input.files),
+      hostname: nonEmpty(spec.hostname) ?? inheritedHostname(spec, input.mounts),
       domainname: nonEmpty(spec.domainname),
       rlimits: (process.rlimits ?? []).map(rlimit),
       memoryBytes: BigInt(input.memoryBytes),
-      files: input.files.map(bootFile),
       layer: input.delta,
-      mounts: input.facts,
+      mounts: bootMounts(input.mounts),
       sysctl: spec.linux?.sysctl ?? {},
       tty:
         process.terminal === true
@@ -158,9 +156,11 @@ function environment(env: readonly string[], home: string): readonly string[] {
  * A new UTS namespace starts with the host's name. What one that is joined has cannot be seen from here, but engines that
  * share one (pods) mount the name as a file.
  */
-function inheritedHostname({ linux }: RunnableSpec, files: readonly MountedFile[]): string {
+function inheritedHostname({ linux }: RunnableSpec, mounts: readonly GuestMount[]): string {
   const uts = linux?.namespaces?.find(({ type }) => type === 'uts');
-  const mounted = files.find(({ file }) => file.path.toString() === '/etc/hostname')?.file.content;
+  const mounted = mounts
+    .filter((mount) => mount.kind === 'file')
+    .find(({ file }) => file.path.toString() === '/etc/hostname')?.file.content;
   if (uts?.path === undefined || uts.path === '' || mounted === undefined) return hostname();
   return nonEmpty(mounted.toString('utf8').split('\n', 1)[0]?.trim().slice(0, 64)) ?? hostname();
 }
@@ -184,6 +184,22 @@ function rlimit({ type, soft, hard }: Rlimit, index: number): BootRlimit {
 function limit(value: number): bigint {
   const exact = BigInt(value);
   return exact > RLIM_INFINITY ? RLIM_INFINITY : exact;
+}
+
+function bootMounts(mounts: readonly GuestMount[]): BootConfig['mounts'] {
+  let images = 0;
+  return mounts.map((mount) => {
+    switch (mount.kind) {
+      case 'fact':
+        return mount;
+      case 'file':
+        return bootFile(mount);
+      case 'folder': {
+        const { target, options } = mount;
+        return { type: 'erofs', target, options, readonly: true, image: images++ };
+      }
+    }
+  });
 }
 
 function bootFile({ file, readonly }: MountedFile): BootFile {

@@ -14,7 +14,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Manifest } from '../guest/manifest.ts';
-import { matchBlockDevices, openBlockDevices, parseBlockAnnotations, type BlockPlan } from './block.ts';
+import {
+  matchBlockDevices,
+  mountedFolder,
+  openBlockDevices,
+  parseBlockAnnotations,
+  type BlockPlan,
+} from './block.ts';
+import type { MountedFolder } from './mounts.ts';
 
 const manifest = (...names: string[]): Manifest => ({
   version: 1,
@@ -73,8 +80,26 @@ describe('the block devices of a manifest', () => {
     matchBlockDevices(manifest(...names), parse(annotations));
 
   it('get the rootfs when there is one of them, whatever its name', () => {
-    expect(match(['anything'], {})).to.deep.equal({ rootfsDevice: 'anything', files: [] });
-    expect(match([], {})).to.deep.equal({ files: [] });
+    expect(match(['anything'], {})).to.deep.equal({ rootfsDevice: 'anything', files: [], mounts: [] });
+    expect(match([], {})).to.deep.equal({ files: [], mounts: [] });
+  });
+
+  it('get mounted folders by annotation', () => {
+    const plan = match(['data', 'disk'], { 'io.runnc.block.data': 'mount:/srv//data/' });
+    expect(plan).to.deep.equal({
+      rootfsDevice: 'disk',
+      files: [],
+      mounts: [{ name: 'data', mount: '/srv/data' }],
+    });
+    const [request = { name: '', mount: '' }] = plan.mounts;
+    const folder = (target: string): MountedFolder => ({
+      ...{ kind: 'folder', target, source: '/x', options: [], recursive: true, where: '' },
+    });
+    expect(mountedFolder(request, [folder('/a'), folder('/srv/data')]).target).to.equal('/srv/data');
+    expect(() => mountedFolder(request, [folder('/a')])).to.throw(
+      'annotation io.runnc.block.data=mount:/srv/data: config.json mounts no folder there',
+    );
+    expect(() => parse({ 'io.runnc.block.data': 'mount:data' })).to.throw(/needs the absolute path/);
   });
 
   it('get what annotations say, and the last one the rootfs', () => {

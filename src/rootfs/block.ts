@@ -3,23 +3,29 @@
  *
  *     io.runnc.block.NAME = PATH[,ro][,size=BYTES|…K|…M|…G|…T]
  *     io.runnc.block.NAME = rootfs
+ *     io.runnc.block.NAME = mount:DESTINATION
  *
  * NAME is a device of the guest's manifest. PATH is a raw file or block device on the host, absolute or
  * relative to the bundle, trusted like the rest of config.json; with `size` a missing file is created, sparse.
- * "rootfs" attaches the container's root image, for manifests with several block devices.
+ * "rootfs" attaches the container's root image, for manifests with several block devices; "mount:…" an ISO image of the
+ * folder that config.json mounts there, read-only.
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import type { Manifest } from '../guest/manifest.ts';
+import type { GuestMount, MountedFolder } from './mounts.ts';
 
 export const BLOCK_ANNOTATION_PREFIX = 'io.runnc.block.';
+
+const MOUNT_PREFIX = 'mount:';
 
 /** One annotation, read. */
 export interface BlockRequest {
   /** The device's name in the manifest. */
   readonly name: string;
-  /** Absent: the container's root image. */
+  /** The destination of a mount in config.json. With neither this nor `file`: the container's root image. */
+  readonly mount?: string;
   readonly file?: {
     readonly path: string;
     readonly readonly: boolean;
@@ -40,6 +46,7 @@ export interface BlockPlan {
   /** The device that gets the container's root image, if any. */
   readonly rootfsDevice?: string;
   readonly files: readonly (BlockRequest & Required<Pick<BlockRequest, 'file'>>)[];
+  readonly mounts: readonly (BlockRequest & Required<Pick<BlockRequest, 'mount'>>)[];
 }
 
 const UNITS = new Map([
@@ -65,6 +72,11 @@ function parseBlockAnnotation(key: string, value: string, bundle: string): Block
   const bad = (what: string): RunncError => new RunncError('INVALID', `annotation ${key}=${value}: ${what}`);
   if (!/^[A-Za-z0-9]{1,67}$/.test(name)) throw bad('the device name must be 1 to 67 letters and digits');
   if (value === 'rootfs') return { name };
+  if (value.startsWith(MOUNT_PREFIX)) {
+    const mount = resolve('/', value.slice(MOUNT_PREFIX.length));
+    if (!value.startsWith(`${MOUNT_PREFIX}/`)) throw bad('mount: needs the absolute path of a mount');
+    return { name, mount };
+  }
   const [path = '', ...flags] = value.split(',');
   if (path === '') throw bad('a path is missing');
   if (path.includes('\0')) throw bad('the path contains a NUL byte');
@@ -108,7 +120,9 @@ export function matchBlockDevices(manifest: Manifest, requests: readonly BlockRe
       throw new RunncError('INVALID', `annotation ${BLOCK_ANNOTATION_PREFIX}${name}: ${known}`);
     }
   }
-  const roots = requests.filter(({ file }) => file === undefined).map(({ name }) => name);
+  const roots = requests
+    .filter(({ file, mount }) => file === undefined && mount === undefined)
+    .map(({ name }) => name);
   const left = names.filter((name) => !requests.some((request) => request.name === name));
   const rootfsDevices = [...roots, ...left];
   if (rootfsDevices.length > 1) {
@@ -119,8 +133,22 @@ export function matchBlockDevices(manifest: Manifest, requests: readonly BlockRe
     );
   }
   const files = requests.flatMap(({ name, file }) => (file === undefined ? [] : [{ name, file }]));
+  const mounts = requests.flatMap(({ name, mount }) => (mount === undefined ? [] : [{ name, mount }]));
   const [rootfsDevice] = rootfsDevices;
-  return rootfsDevice === undefined ? { files } : { rootfsDevice, files };
+  return { ...(rootfsDevice === undefined ? {} : { rootfsDevice }), files, mounts };
+}
+
+/** The folder that is mounted there. Throws INVALID if none is. */
+export function mountedFolder(
+  { name, mount }: BlockPlan['mounts'][number],
+  mounts: readonly GuestMount[],
+): MountedFolder {
+  const found = mounts.findLast((other) => other.kind === 'folder' && other.target === mount);
+  if (found?.kind === 'folder') return found;
+  throw new RunncError(
+    'INVALID',
+    `annotation ${BLOCK_ANNOTATION_PREFIX}${name}=mount:${mount}: config.json mounts no folder there`,
+  );
 }
 
 /** Opens (or creates) the files. On an error what was opened is closed and what was created is removed. */

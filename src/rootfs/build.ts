@@ -5,7 +5,7 @@ import { RunncError } from '../errors.ts';
 import type { CachedFile } from './cache.ts';
 import { writeErofs } from './erofs.ts';
 import { contentHash, ImageWriter } from './image-writer.ts';
-import { writeIso } from './iso.ts';
+import { ownerCommands, writeIso } from './iso.ts';
 import type { BuildProgress } from './rootfs-image.ts';
 import { writeSegments } from './segments.ts';
 import { openScanned, walk, type TreeEntry } from './tree.ts';
@@ -20,27 +20,34 @@ export interface BuildContext {
 /** Between two looks at the signal, and two reports of progress. */
 const STEP_MS = 50;
 
+/** With the companion for `segments`: an image that programs are to run from where they lie. */
 export async function buildErofs(
   tree: TreeEntry,
   folder: string,
   context: BuildContext,
-): Promise<{ image: CachedFile; segments: CachedFile }> {
+  { segments }: { segments: boolean },
+): Promise<{ image: CachedFile; segments?: CachedFile }> {
   const { toUid, toGid } = context;
   const onStep = stepper(context);
-  const imageFd = create(join(folder, 'image'));
-  const segmentsFd = create(join(folder, 'segments'));
+  const opened: number[] = [];
+  const open = (name: string): number => {
+    const fd = create(join(folder, name));
+    opened.push(fd);
+    return fd;
+  };
   try {
-    const imageWriter = new ImageWriter(imageFd, 'the EROFS image of the rootfs');
+    const imageFd = open('image');
+    const imageWriter = new ImageWriter(imageFd, 'the EROFS image');
     const files = await writeErofs(tree, imageWriter, { toUid, toGid, onStep });
     // The disk takes the image while the segments are read back from memory.
     const image = finish(imageWriter);
     image.catch(() => undefined);
-    const segmentsWriter = new ImageWriter(segmentsFd, 'the segments of the rootfs');
+    if (!segments) return { image: await image };
+    const segmentsWriter = new ImageWriter(open('segments'), 'the segments of the image');
     await writeSegments(files, imageFd, segmentsWriter, () => onStep(1, 1));
     return { image: await image, segments: await finish(segmentsWriter) };
   } finally {
-    closeSync(imageFd);
-    closeSync(segmentsFd);
+    opened.forEach((fd) => closeSync(fd));
   }
 }
 
@@ -48,18 +55,20 @@ export async function buildIso(
   rootfs: string,
   tree: TreeEntry,
   folder: string,
-  { signal, onProgress }: BuildContext,
+  { toUid, toGid, signal, onProgress }: BuildContext,
 ): Promise<CachedFile> {
   let totalBytes = 0;
+  const isRoot = process.geteuid?.() === 0;
   for (const entry of walk(tree)) {
     if (entry.kind !== 'file') continue;
     totalBytes += entry.sizeBytes;
     // xorriso does not name the file that it may not read. Root may read all.
-    if (process.geteuid?.() !== 0) closeSync(openScanned(entry));
+    if (!isRoot) closeSync(openScanned(entry));
   }
   await writeIso({
     rootfs,
     folder,
+    owners: ownerCommands(tree, { toUid, toGid }, { seenAsTheyAre: isRoot }),
     signal,
     onProgress: (doneBytes) => onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes }),
   });

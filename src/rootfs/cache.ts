@@ -34,6 +34,7 @@ import {
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
+import { DEFAULT_CACHE_LIMIT_BYTES } from '../host-config.ts';
 import { isHostRoot } from '../host-user.ts';
 import { lockFile, tryLockFile } from '../native.ts';
 import { contentHash, NoSpaceError } from './image-writer.ts';
@@ -76,8 +77,6 @@ export interface ListedEntry {
 
 /** What a builder is given: a folder to put `image` (and `segments`) in. Returns what entry.json says of them. */
 export type Build = (folder: string) => Promise<Pick<CacheEntry, 'format' | 'source' | 'image' | 'segments'>>;
-
-export const DEFAULT_CACHE_LIMIT_BYTES = 20 * 2 ** 30;
 
 const KEY = /^[0-9a-f]{64}$/;
 

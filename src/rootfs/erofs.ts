@@ -261,7 +261,7 @@ function encodeDevice(entry: TreeEntry): number {
   if (entry.major > 0xfff || entry.minor > 0xfffff) {
     throw new RunncError(
       'UNSUPPORTED',
-      `${displayPath(entry)} in the rootfs is device ${String(entry.major)}:${String(entry.minor)}: Linux has no such number`,
+      `${displayPath(entry)} is device ${String(entry.major)}:${String(entry.minor)}: Linux has no such number`,
     );
   }
   return ((entry.minor & 0xff) | (entry.major << 8) | ((entry.minor & ~0xff) << 12)) >>> 0;

@@ -1,77 +1,159 @@
 /**
- * A read-only folder of the host, bound into a Linux guest: its files as of now, laid over the image like a
- * container's own layer. For what such mounts are mostly used for: configuration, certificates, tokens.
+ * A read-only folder of the host, bound into a container: an image of its own, of what the folder holds now.
+ *
+ * A small one (configuration, certificates, tokens) is made anew in memory for each container: secrets are often kept in
+ * a tmpfs so that no disk ever sees them, and a cache would. A large one is kept in the cache under a name that changes
+ * with anything in it, as a rootfs is.
  */
-import { closeSync, constants } from 'node:fs';
-import { dirname } from 'node:path';
-import { errnoOf, errorMessage, RunncError } from '../errors.ts';
-import { openInRoot } from '../native.ts';
-import { type DeltaOptions, MAX_CONTENT_BYTES, MAX_ENTRIES, readDelta } from './delta.ts';
+import { createHash } from 'node:crypto';
+import { closeSync, constants, openSync, realpathSync } from 'node:fs';
+import { errorMessage, RunncError } from '../errors.ts';
+import { DEFAULT_CACHE_LIMIT_BYTES } from '../host-config.ts';
+import { memfd, openTree } from '../native.ts';
+import { idTranslation } from './id-map.ts';
+import { readMounts } from './mountinfo.ts';
 import type { MountedFolder } from './mounts.ts';
-import type { LayerEntry } from './rootfs-image.ts';
-import { checkUnchanged, scanLayer } from './source.ts';
-import { openFolder } from './tree.ts';
+import { buildOf, openFromCache } from './open.ts';
+import type { OpenRootfsOptions } from './rootfs-image.ts';
+import { checkUnchanged, type Layer, type ScannedLayer, scanLayer, scanSettled } from './source.ts';
+import { ChangedError, openFolder, walk } from './tree.ts';
 
-/** open(2); node:fs has no name for it. */
-const O_PATH = 0o10000000;
+export type FolderOptions = Omit<OpenRootfsOptions, 'rootfs' | 'annotations'>;
+
+/** What a folder may have to be held in memory. */
+export const MAX_MEMORY_BYTES = 16 * 2 ** 20;
+export const MAX_MEMORY_ENTRIES = 10_000;
+
+/** A folder that is written to now and then, as those of orchestrators are, is whole a moment later. */
+const MAX_ATTEMPTS = 3;
+const PLAIN = { overlay: false } as const;
 
 /**
- * `rootFd`: the container's rootfs, to see which folders above the target are missing and must be made.
+ * A descriptor on the image of the folder, which the caller closes.
  *
- * Throws HOST if the folder cannot be read or changes meanwhile, UNSUPPORTED if it is too large for guest memory.
+ * Throws NOT_FOUND, INVALID and HOST for a folder that cannot be read or does not stay as it is, UNSUPPORTED for one
+ * that is larger than the whole cache may be, or whose mounts inside cannot be left out or taken along.
  */
-export function readMountedFolder(
-  folder: MountedFolder,
-  rootFd: number,
-  options: DeltaOptions,
-): LayerEntry[] {
-  const fd = openFolder(folder.source, `the source of the mount on ${folder.target}:`);
+export async function openFolderImage(folder: MountedFolder, options: FolderOptions): Promise<number> {
+  const name = `${folder.where}: the source`;
+  const layer = { fd: openSourceFolder(folder, options, name), path: folder.source };
   try {
-    const scanned = scanLayer({ fd, path: folder.source }, { overlay: false });
-    const entries = readDelta(scanned.tree, options, folder.target === '/' ? '' : folder.target);
-    if (entries === undefined) {
-      throw new RunncError(
-        'UNSUPPORTED',
-        `the folder ${folder.source} on ${folder.target} is too large for a mount: it may have ` +
-          `${String(MAX_ENTRIES)} entries and ${String(MAX_CONTENT_BYTES / 2 ** 20)} MiB`,
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await openImage(layer, folder, options);
+      } catch (error) {
+        if (!(error instanceof ChangedError) || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+  } catch (error) {
+    if (error instanceof RunncError && !error.message.startsWith(folder.where)) {
+      throw new RunncError(error.code, `${folder.where}: ${error.message}`, { cause: error });
+    }
+    throw error;
+  } finally {
+    closeSync(layer.fd);
+  }
+}
+
+async function openImage(layer: Layer, folder: MountedFolder, options: FolderOptions): Promise<number> {
+  let scanned = scanLayer(layer, PLAIN);
+  const { bytes, entries } = measure(scanned, options);
+  if (options.format === 'erofs' && bytes <= MAX_MEMORY_BYTES && entries <= MAX_MEMORY_ENTRIES) {
+    return buildInMemory(scanned, options);
+  }
+  const limit = options.cacheLimitBytes ?? DEFAULT_CACHE_LIMIT_BYTES;
+  if (bytes > limit) {
+    throw new RunncError(
+      'UNSUPPORTED',
+      `${folder.where}: ${folder.source} has ${String(bytes)} bytes, more than the cache of images may take ` +
+        `(${String(limit)}): raise cacheLimit in /etc/runnc/config.json or mount a smaller folder`,
+    );
+  }
+  scanned = await scanSettled(layer, PLAIN);
+  const identity = createHash('sha256').update(scanned.records).digest('hex');
+  const build = buildOf(layer, [scanned], PLAIN, () => scanned.tree, options, false);
+  return (await openFromCache('folder', identity, build, options)).imageFd;
+}
+
+function measure(
+  { layer, tree }: ScannedLayer,
+  { onWarning }: FolderOptions,
+): { bytes: number; entries: number } {
+  let [bytes, entries] = [0, 0];
+  for (const entry of walk(tree)) {
+    if (entry.kernelFs) {
+      onWarning?.(
+        `${layer.path}${entry.path} is left out of the mount: it is a file system of the host's kernel`,
       );
     }
-    checkUnchanged([scanned], { overlay: false });
-    // The mount hides what the image has there.
-    const [root, ...rest] = entries;
-    const top = root?.type === 'folder' ? [{ ...root, opaque: true }] : [];
-    return [...missingParents(folder.target, rootFd, top[0]?.mtimeNs ?? 0n), ...top, ...rest];
+    bytes += entry.sizeBytes;
+    entries++;
+  }
+  return { bytes, entries };
+}
+
+/** Read-only, so that not even the sandbox's process could write to it. */
+async function buildInMemory(scanned: ScannedLayer, options: FolderOptions): Promise<number> {
+  const [{ ImageWriter }, { writeErofs }] = await Promise.all([
+    import('./image-writer.ts'),
+    import('./erofs.ts'),
+  ]);
+  const fd = memfd('folder');
+  try {
+    const writer = new ImageWriter(fd, 'the image of the folder');
+    const onStep = (): Promise<void> => {
+      options.signal?.throwIfAborted();
+      return Promise.resolve();
+    };
+    await writeErofs(scanned.tree, writer, { ...idTranslation(options), onStep });
+    await writer.finish();
+    checkUnchanged([scanned], PLAIN);
+    return openSync(`/proc/self/fd/${String(fd)}`, constants.O_RDONLY);
   } finally {
     closeSync(fd);
   }
 }
 
-/** As mkdir -p, from the top down. */
-function missingParents(target: string, rootFd: number, mtimeNs: bigint): LayerEntry[] {
-  const missing: LayerEntry[] = [];
-  for (let path = dirname(target); path !== '/' && !isThere(path, rootFd); path = dirname(path)) {
-    missing.unshift({
-      type: 'folder',
-      opaque: false,
-      path: Buffer.from(path),
-      mode: 0o755,
-      uid: 0,
-      gid: 0,
-      mtimeNs,
-    });
+/** As mount(8) binds it: with what is mounted inside, or without. */
+function openSourceFolder(
+  { source, recursive, where }: MountedFolder,
+  { format }: FolderOptions,
+  name: string,
+): number {
+  const fd = openFolder(source, name);
+  try {
+    const inside = mountInside(realpathSync(`/proc/self/fd/${String(fd)}`));
+    if (inside === undefined || (recursive && format === 'erofs')) return fd;
+    if (recursive) {
+      throw new RunncError(
+        'UNSUPPORTED',
+        `${where}: ${inside} is mounted inside ${source}, which a block device cannot have: use the option "bind"`,
+      );
+    }
+    const bare = withoutMounts(source, inside, where);
+    closeSync(fd);
+    return bare;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
   }
-  return missing;
 }
 
-function isThere(path: string, rootFd: number): boolean {
+function mountInside(path: string): string | undefined {
+  const below = path === '/' ? '/' : `${path}/`;
+  return readMounts().find(({ mountPoint }) => mountPoint.startsWith(below) && mountPoint !== path)
+    ?.mountPoint;
+}
+
+function withoutMounts(source: string, inside: string, where: string): number {
   try {
-    closeSync(openInRoot(rootFd, path, O_PATH | constants.O_DIRECTORY));
-    return true;
+    return openTree(source);
   } catch (error) {
-    const code = errnoOf(error);
-    if (code === 'ENOENT') return false;
-    throw new RunncError('INVALID', `${path} in the rootfs cannot hold a mount: ${errorMessage(error)}`, {
-      cause: error,
-    });
+    throw new RunncError(
+      'UNSUPPORTED',
+      `${where}: ${inside} is mounted inside ${source} and cannot be left out (${errorMessage(error)}): ` +
+        'use the option "rbind", which takes it along',
+      { cause: error },
+    );
   }
 }

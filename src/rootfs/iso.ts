@@ -10,16 +10,19 @@
  * modification time goes in.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunncError } from '../errors.ts';
 import { NoSpaceError } from './image-writer.ts';
+import { walk, type TreeEntry } from './tree.ts';
 
 export interface IsoOptions {
   /** On the host. */
   readonly rootfs: string;
   /** An empty folder; the image becomes `image` in it. */
   readonly folder: string;
+  /** See ownerCommands. */
+  readonly owners: readonly string[];
   readonly signal?: AbortSignal | undefined;
   /** Called a few times a second with the bytes written so far. */
   readonly onProgress?: ((doneBytes: number) => void) | undefined;
@@ -49,7 +52,9 @@ const DROP_PRIVILEGES = [
 export async function writeIso(options: IsoOptions): Promise<void> {
   const view = join(options.folder, 'view');
   const image = join(options.folder, 'image');
+  const owners = join(options.folder, 'owners');
   mkdirSync(view, { mode: 0o700 });
+  writeFileSync(owners, options.owners.map((line) => `${line}\n`).join(''), { mode: 0o600 });
   const isRoot = process.geteuid?.() === 0;
   const result = await run(
     'unshare',
@@ -57,16 +62,17 @@ export async function writeIso(options: IsoOptions): Promise<void> {
       ...(isRoot ? [] : ['--user', '--map-root-user']),
       ...['--mount', '--propagation', 'private', '--', 'sh', '-c', VIEW, 'sh', options.rootfs, view],
       ...(isRoot ? DROP_PRIVILEGES : []),
-      ...xorriso(view, image),
+      ...xorriso(view, owners, image),
     ],
     image,
     options,
   );
   rmdirSync(view);
+  unlinkSync(owners);
   if (result.code !== 0) throw failure(result.output, result.code);
 }
 
-function xorriso(view: string, image: string): string[] {
+function xorriso(view: string, owners: string, image: string): string[] {
   return [
     'xorriso',
     // Neither /etc/xorriso.conf nor ~/.xorrisorc.
@@ -76,8 +82,50 @@ function xorriso(view: string, image: string): string[] {
     // are told from copies by their place.
     ...['-compliance', 'iso_9660_level=3:deep_paths:long_paths', '-padding', '0', '-volid', 'ROOTFS'],
     ...['-volume_date', 'all_file_dates', 'set_to_mtime'],
-    ...['-outdev', `stdio:${image}`, '-map', view, '/', '-commit'],
+    ...['-outdev', `stdio:${image}`, '-map', view, '/'],
+    ...['-iso_rr_pattern', 'off', '-backslash_codes', 'in_quotes', '-options_from_file', owners, '-commit'],
   ];
+}
+
+/**
+ * Commands that give everything its owner, where xorriso sees others than the image is to have: with id mappings, and
+ * in the user namespace that an ordinary user needs for the view (`seenAsTheyAre` false). The most common owner is given
+ * to all, then the others theirs, one by one.
+ */
+export function ownerCommands(
+  tree: TreeEntry,
+  { toUid, toGid }: { toUid: (hostId: number) => number; toGid: (hostId: number) => number },
+  { seenAsTheyAre }: { seenAsTheyAre: boolean },
+): string[] {
+  const entries = [...walk(tree)];
+  return [
+    ...commandsFor(entries, 'chown', ({ uid }) => toUid(uid), seenAsTheyAre ? ({ uid }) => uid : undefined),
+    ...commandsFor(entries, 'chgrp', ({ gid }) => toGid(gid), seenAsTheyAre ? ({ gid }) => gid : undefined),
+  ];
+}
+
+function commandsFor(
+  entries: readonly TreeEntry[],
+  command: 'chown' | 'chgrp',
+  wanted: (entry: TreeEntry) => number,
+  seen: ((entry: TreeEntry) => number) | undefined,
+): string[] {
+  if (seen !== undefined && entries.every((entry) => wanted(entry) === seen(entry))) return [];
+  const counts = new Map<number, number>();
+  for (const entry of entries) counts.set(wanted(entry), (counts.get(wanted(entry)) ?? 0) + 1);
+  const [most = 0] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [0, 0]);
+  return [
+    `-${command}_r ${String(most)} / --`,
+    ...entries
+      .filter((entry) => wanted(entry) !== most)
+      .map((entry) => `-${command} ${String(wanted(entry))} ${quoted(entry.path || '/')} --`),
+  ];
+}
+
+/** Of a name any byte but the plainest, as xorriso reads it in quotes. */
+function quoted(path: string): string {
+  const escape = (char: string): string => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`;
+  return `"${path.replace(/[^A-Za-z0-9._/+-]/g, escape)}"`;
 }
 
 interface Result {

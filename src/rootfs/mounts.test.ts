@@ -13,12 +13,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Mount } from '../oci/spec.ts';
-import { splitMounts, unusedBySolo5, type SplitMounts } from './mounts.ts';
+import { type GuestMount, type MountedFile, resolveMounts, unusedBySolo5 } from './mounts.ts';
 
 describe('the mounts of config.json', () => {
   let bundle: string;
   const at = (name: string): string => join(bundle, name);
-  const split = (...mounts: Mount[]): SplitMounts => splitMounts(mounts, { bundle });
+  const resolve = (...mounts: Mount[]): GuestMount[] => resolveMounts(mounts, { bundle });
+  const resolveFiles = (...mounts: Mount[]): MountedFile[] =>
+    resolve(...mounts).filter((mount) => mount.kind === 'file');
   const bind = (source: string, destination: string, ...options: string[]): Mount => ({
     type: 'bind',
     source,
@@ -38,21 +40,20 @@ describe('the mounts of config.json', () => {
   after(() => rmSync(bundle, { recursive: true }));
 
   it('that a guest provides itself are facts, in order and with their options', () => {
-    const { facts, files, folders } = split(
+    const facts = resolve(
       { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'ro'] },
       { destination: '/dev/shm/', type: 'tmpfs', options: ['size=64m'] },
       { destination: 'sys', type: 'sysfs' },
     );
     expect(facts).to.deep.equal([
-      { type: 'proc', target: '/proc', options: ['nosuid', 'ro'], readonly: true },
-      { type: 'tmpfs', target: '/dev/shm', options: ['size=64m'], readonly: false },
-      { type: 'sysfs', target: '/sys', options: [], readonly: false },
+      { kind: 'fact', type: 'proc', target: '/proc', options: ['nosuid', 'ro'], readonly: true },
+      { kind: 'fact', type: 'tmpfs', target: '/dev/shm', options: ['size=64m'], readonly: false },
+      { kind: 'fact', type: 'sysfs', target: '/sys', options: [], readonly: false },
     ]);
-    expect([...files, ...folders]).to.deep.equal([]);
   });
 
   it('of files are read, with owner, mode and time; links in the source are followed', () => {
-    const { files } = split(bind(at('hosts'), '/etc/hosts'), bind('link', '/etc/./copy', 'ro'));
+    const files = resolveFiles(bind(at('hosts'), '/etc/hosts'), bind('link', '/etc/./copy', 'ro'));
     expect(files.map(({ readonly }) => readonly)).to.deep.equal([false, true]);
     const [first, second] = files;
     expect(first?.file).to.deep.include({ type: 'file', mode: 0o4640, mtimeNs: 1_500_000_000n });
@@ -63,32 +64,44 @@ describe('the mounts of config.json', () => {
 
   it('of files have the owners that the container sees', () => {
     const ids = [{ containerID: 5, hostID: 0, size: 100_000 }];
-    const { files } = splitMounts([bind(at('hosts'), '/x')], { bundle, uidMappings: ids, gidMappings: ids });
-    expect(files[0]?.file.uid).to.equal((process.geteuid?.() ?? 0) + 5);
+    const [file] = resolveMounts([bind(at('hosts'), '/x')], { bundle, uidMappings: ids, gidMappings: ids });
+    expect(file?.kind === 'file' ? file.file.uid : undefined).to.equal((process.geteuid?.() ?? 0) + 5);
   });
 
   it('of folders are kept apart if read-only, and refused if not', () => {
-    expect(split(bind(at('folder'), '/data', 'ro')).folders).to.deep.equal([
-      { target: '/data', source: at('folder') },
-    ]);
-    expect(split(bind(at('folder'), '/data', 'rw', 'ro')).folders).to.have.length(1);
+    const [folder] = resolve(bind(at('folder'), '/data/', 'ro', 'nosuid'));
+    expect(folder).to.deep.equal({
+      kind: 'folder',
+      target: '/data',
+      source: at('folder'),
+      options: ['rbind', 'ro', 'nosuid'],
+      recursive: true,
+      where: 'config.json mounts[0] (/data/)',
+    });
+    const [bare] = resolve({ ...bind(at('folder'), '/data'), options: ['bind', 'rw', 'ro'] });
+    expect(bare).to.include({ kind: 'folder', recursive: false });
+    expect(() => resolve(bind(at('folder'), '/', 'ro'))).to.throw(/cannot be mounted over the root$/);
     for (const options of [[], ['ro', 'rw']]) {
-      expect(() => split(bind(at('folder'), '/data', ...options))).to.throw(
+      expect(() => resolve(bind(at('folder'), '/data', ...options))).to.throw(
         /mounts\[0\] \(\/data\): a folder can only be mounted read-only for now: add the option "ro"/,
       );
     }
   });
 
   it('of the host’s kernel file systems become the guest’s own', () => {
-    const { facts } = split(
+    const facts = resolve(
       bind('/proc', '/proc'),
       bind('/sys', '/sys', 'ro'),
       bind(at('folder'), '/dev/shm'),
-    );
+      bind('/dev', '/dev'),
+      { destination: '/ram', type: 'ramfs' },
+    ).filter((mount) => mount.kind === 'fact');
     expect(facts.map(({ type, target, readonly }) => [type, target, readonly])).to.deep.equal([
       ['proc', '/proc', false],
       ['sysfs', '/sys', true],
       ['tmpfs', '/dev/shm', false],
+      ['tmpfs', '/dev', false],
+      ['tmpfs', '/ram', false],
     ]);
   });
 
@@ -108,24 +121,24 @@ describe('the mounts of config.json', () => {
     ['a device', bind('/dev/null', '/x'), /\/dev\/null is a device: only files and folders can be mounted/],
   ] as const) {
     it(`with ${what} are refused in one line`, () => {
-      expect(() => split(mount)).to.throw(message);
+      expect(() => resolve(mount)).to.throw(message);
     });
   }
 
   it('of fifos are refused without waiting for a writer', () => {
-    expect(() => split(bind(at('fifo'), '/x'))).to.throw(/fifo is a fifo/);
+    expect(() => resolve(bind(at('fifo'), '/x'))).to.throw(/fifo is a fifo/);
   });
 
   it('of files too large for guest memory are refused with the size', () => {
     writeFileSync(at('large'), '');
     truncateSync(at('large'), 65 * 2 ** 20);
-    expect(() => split(bind(at('large'), '/x', 'ro'))).to.throw(
+    expect(() => resolve(bind(at('large'), '/x', 'ro'))).to.throw(
       /has 68157440 bytes; a mounted file may have 67108864/,
     );
   });
 
   it('that a Solo5 guest cannot take are named, but not the facts and what engines mount by themselves', () => {
-    const mounts = split(
+    const mounts = resolve(
       { destination: '/proc', type: 'proc' },
       bind(at('hosts'), '/etc/hosts'),
       bind(at('hosts'), '/etc/secret'),
@@ -133,7 +146,8 @@ describe('the mounts of config.json', () => {
     );
     expect(unusedBySolo5(mounts)).to.deep.equal([
       "mount on /etc/secret is left out: a Solo5 guest has no file system of the host's",
-      "mount on /data is left out: a Solo5 guest has no file system of the host's",
+      "mount on /data is left out: a Solo5 guest has no file system of the host's, but it can have the folder as a block device",
     ]);
+    expect(unusedBySolo5(mounts, ['/data'])).to.have.length(1);
   });
 });

@@ -1,5 +1,5 @@
 /**
- * config.json's mounts, sorted by how each can reach a guest that shares no file system with the host.
+ * config.json's mounts: how each can reach a guest that shares no file system with the host.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
@@ -7,16 +7,12 @@ import type { IdMapping, Mount } from '../oci/spec.ts';
 import { toContainerId } from './id-map.ts';
 import type { LayerEntry } from './rootfs-image.ts';
 
-export interface SplitMounts {
-  /** proc, tmpfs and the like, in order: the guest provides its own (RUNNC_REC_MOUNT). */
-  readonly facts: readonly MountFact[];
-  /** Bind-mounted regular files, read now (RUNNC_REC_FILE). */
-  readonly files: readonly MountedFile[];
-  /** Bind-mounted folders, all read-only: an extra image each (openRootfsImage on `source`). */
-  readonly folders: readonly MountedFolder[];
-}
+/** How a guest gets what is mounted. */
+export type GuestMount = MountFact | MountedFile | MountedFolder;
 
+/** proc, tmpfs and the like: the guest provides its own (RUNNC_REC_MOUNT). */
 export interface MountFact {
+  readonly kind: 'fact';
   readonly type: string;
   /** Absolute in the container. */
   readonly target: string;
@@ -24,29 +20,34 @@ export interface MountFact {
   readonly readonly: boolean;
 }
 
-/** A private copy where it is not read-only: what the guest writes to it stays in the guest. */
+/**
+ * A bind-mounted regular file, read now (RUNNC_REC_FILE). A private copy where it is not read-only: what the guest
+ * writes to it stays in the guest.
+ */
 export interface MountedFile {
+  readonly kind: 'file';
   readonly file: LayerEntry & { readonly type: 'file' };
   readonly readonly: boolean;
 }
 
+/** A bind-mounted folder, read-only: an image of its own (folder.ts). */
 export interface MountedFolder {
+  readonly kind: 'folder';
   readonly target: string;
   /** On the host. */
   readonly source: string;
+  readonly options: readonly string[];
+  /** With what is mounted inside the source ("rbind"). */
+  readonly recursive: boolean;
+  /** The mount in config.json, for errors. */
+  readonly where: string;
 }
 
-/** The file systems a guest provides itself. cgroup2 stands for both cgroup versions. */
-const GUEST_FILE_SYSTEMS = new Set([
-  'proc',
-  'sysfs',
-  'tmpfs',
-  'ramfs',
-  'devpts',
-  'mqueue',
-  'cgroup',
-  'cgroup2',
-  'devtmpfs',
+/** The file systems a guest provides itself, by the type it knows. cgroup2 stands for both cgroup versions. */
+const GUEST_FILE_SYSTEMS: ReadonlyMap<string, string> = new Map([
+  ...['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'cgroup', 'cgroup2'].map((type) => [type, type] as const),
+  ['ramfs', 'tmpfs'],
+  ['devtmpfs', 'tmpfs'],
 ]);
 
 /** Files given by mounts live in guest memory: resolv.conf, secrets, not data. */
@@ -62,7 +63,7 @@ const KERNEL_FILE_SYSTEMS = new Map([
   [0x19800202, 'mqueue'],
 ]);
 
-export interface SplitMountsOptions {
+export interface MountOptions {
   /** The bundle's folder: a relative source is relative to it. */
   readonly bundle: string;
   readonly uidMappings?: readonly IdMapping[];
@@ -70,72 +71,74 @@ export interface SplitMountsOptions {
 }
 
 /**
- * Sorts the mounts and reads the files among them. A source of a bind mount is the caller's, so links in it
- * are followed as mount(8) does.
+ * The mounts in their order, which is that of mounting. Reads the files among them. A source of a bind mount is the
+ * caller's, so links in it are followed as mount(8) does.
  *
  * Throws INVALID or NOT_FOUND for a mount that cannot be, UNSUPPORTED for one that no guest can have yet.
  */
-export function splitMounts(mounts: readonly Mount[], options: SplitMountsOptions): SplitMounts {
-  const facts: MountFact[] = [];
-  const files: MountedFile[] = [];
-  const folders: MountedFolder[] = [];
-  mounts.forEach((mount, index) => {
-    const where = `config.json mounts[${index}] (${mount.destination})`;
-    const target = normalTarget(mount.destination, where);
-    const fact = { target, options: mount.options ?? [], readonly: isReadOnly(mount.options ?? []) };
-    if (!isBind(mount)) {
-      const type = mount.type ?? '';
-      if (!GUEST_FILE_SYSTEMS.has(type)) {
-        throw new RunncError('UNSUPPORTED', `${where}: a guest cannot mount a file system of type "${type}"`);
-      }
-      facts.push({ type, ...fact });
-      return;
+export function resolveMounts(mounts: readonly Mount[], options: MountOptions): GuestMount[] {
+  return mounts.map((mount, index) => resolveMount(mount, `config.json mounts[${index}]`, options));
+}
+
+function resolveMount(mount: Mount, place: string, settings: MountOptions): GuestMount {
+  const where = `${place} (${mount.destination})`;
+  const target = normalTarget(mount.destination, where);
+  const options = mount.options ?? [];
+  const readonly = isReadOnly(options);
+  const fact = (type: string): MountFact => ({ kind: 'fact', type, target, options, readonly });
+  if (!isBind(mount)) {
+    const type = mount.type ?? '';
+    const known = GUEST_FILE_SYSTEMS.get(type);
+    if (known === undefined) {
+      throw new RunncError('UNSUPPORTED', `${where}: a guest cannot mount a file system of type "${type}"`);
     }
-    const source = bindSource(mount, options.bundle, where);
-    const kind = kindOf(source, where);
-    if (kind === 'file') {
-      files.push({ file: readMountedFile(source, target, where, options), readonly: fact.readonly });
-      return;
-    }
-    if (kind !== 'folder') {
-      throw new RunncError(
-        'UNSUPPORTED',
-        `${where}: ${source} is ${kind}: only files and folders can be mounted`,
-      );
-    }
-    const own = guestFileSystem(source, target);
-    if (own !== undefined) {
-      facts.push({ type: own, ...fact });
-      return;
-    }
-    if (!fact.readonly) {
-      throw new RunncError(
-        'UNSUPPORTED',
-        `${where}: a folder can only be mounted read-only for now: add the option "ro" (docker: -v ${source}:${target}:ro)`,
-      );
-    }
-    folders.push({ target, source });
-  });
-  return { facts, files, folders };
+    return fact(known);
+  }
+  const source = bindSource(mount, settings.bundle, where);
+  const kind = kindOf(source, where);
+  if (kind === 'file') {
+    return { kind: 'file', file: readMountedFile(source, target, where, settings), readonly };
+  }
+  if (kind !== 'folder') {
+    throw new RunncError(
+      'UNSUPPORTED',
+      `${where}: ${source} is ${kind}: only files and folders can be mounted`,
+    );
+  }
+  const own = guestFileSystem(source, target);
+  if (own !== undefined) return fact(own);
+  if (!readonly) {
+    throw new RunncError(
+      'UNSUPPORTED',
+      `${where}: a folder can only be mounted read-only for now: add the option "ro" (docker: -v ${source}:${target}:ro)`,
+    );
+  }
+  if (target === '/') throw new RunncError('INVALID', `${where}: a folder cannot be mounted over the root`);
+  const recursive = options.findLast((option) => option === 'bind' || option === 'rbind') === 'rbind';
+  return { kind: 'folder', target, source, options, recursive, where };
 }
 
 /**
  * The file system a guest has of its own where the host's is bound: Podman and CRI bind the host's /sys with
- * a shared network namespace, and a tmpfs on /dev/shm.
+ * a shared network namespace, and a tmpfs on /dev/shm; others the host's /dev, of which a guest has its own.
  */
 function guestFileSystem(source: string, target: string): string | undefined {
-  if (target === '/dev/shm') return 'tmpfs';
+  if (target === '/dev/shm' || (target === '/dev' && source === '/dev')) return 'tmpfs';
   return KERNEL_FILE_SYSTEMS.get(statfsSync(source).type);
 }
 
-/** What a Solo5 guest cannot take of them, one line each, for the log. */
-export function unusedBySolo5(mounts: SplitMounts): string[] {
-  return [
-    ...mounts.files.map(({ file }) => file.path.toString()),
-    ...mounts.folders.map(({ target }) => target),
-  ]
-    .filter((target) => !FROM_ENGINES.has(target))
-    .map((target) => `mount on ${target} is left out: a Solo5 guest has no file system of the host's`);
+/**
+ * What a Solo5 guest cannot take of them, one line each, for the log. `attached`: targets that it has as a block
+ * device.
+ */
+export function unusedBySolo5(mounts: readonly GuestMount[], attached: readonly string[] = []): string[] {
+  return mounts.flatMap((mount) => {
+    if (mount.kind === 'fact') return [];
+    const target = mount.kind === 'file' ? mount.file.path.toString() : mount.target;
+    if (FROM_ENGINES.has(target) || attached.includes(target)) return [];
+    const advice = mount.kind === 'folder' ? `, but it can have the folder as a block device` : '';
+    return [`mount on ${target} is left out: a Solo5 guest has no file system of the host's${advice}`];
+  });
 }
 
 /** Docker and Podman mount these into every container: nobody asked for them, so nobody is to be told. */
@@ -195,7 +198,7 @@ function readMountedFile(
   source: string,
   target: string,
   where: string,
-  { uidMappings, gidMappings }: SplitMountsOptions,
+  { uidMappings, gidMappings }: MountOptions,
 ): MountedFile['file'] {
   let fd: number;
   try {

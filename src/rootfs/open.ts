@@ -35,9 +35,6 @@ const IMAGE_VERSION = 2;
  */
 export async function openRootfsImage(options: OpenRootfsOptions): Promise<RootfsImage> {
   const opened: number[] = [];
-  if (options.format === 'iso9660' && (options.uidMappings ?? options.gidMappings) !== undefined) {
-    options.onWarning?.("the owners in an ISO rootfs are the host's: id mappings are left out");
-  }
   try {
     const source = openSource(options.rootfs, opened);
     const carried = openCarried(source.rootfs.fd, options);
@@ -92,11 +89,12 @@ function deltaFor(own: readonly ScannedLayer[], options: OpenRootfsOptions): Lay
   return own.length === 0 ? [] : readDelta(mergeScanned(own, 'keep'), idTranslation(options));
 }
 
-function openFromCache(
-  kind: 'plain' | 'layers' | 'merged',
+/** `kind`: what the identity is made of, and what is made of it. */
+export function openFromCache(
+  kind: 'plain' | 'layers' | 'merged' | 'folder',
   identity: string,
   build: Build,
-  options: OpenRootfsOptions,
+  options: Omit<OpenRootfsOptions, 'rootfs'>,
 ): Promise<OpenedEntry> {
   const { format, uidMappings, gidMappings } = options;
   const key = createHash('sha256')
@@ -132,12 +130,14 @@ function buildLayers(source: RootfsSource, own: readonly ScannedLayer[], options
   };
 }
 
-function buildOf(
+/** `segments`: false for files that no program is run from, or seldom. */
+export function buildOf(
   rootfs: Layer,
   layers: readonly ScannedLayer[],
   scanOptions: { overlay: boolean },
   tree: () => TreeEntry,
-  options: OpenRootfsOptions,
+  options: Omit<OpenRootfsOptions, 'rootfs'>,
+  segments = true,
 ): Build {
   return async (folder) => {
     const { buildErofs, buildIso } = await import('./build.ts');
@@ -145,7 +145,7 @@ function buildOf(
     try {
       const built =
         options.format === 'erofs'
-          ? await buildErofs(tree(), folder, context)
+          ? await buildErofs(tree(), folder, context, { segments })
           : { image: await buildIso(rootfs.path, tree(), folder, context) };
       return { format: options.format, source: rootfs.path, ...built };
     } finally {

@@ -11,7 +11,16 @@ import { fstatSync, realpathSync } from 'node:fs';
 import { errorMessage, RunncError } from '../errors.ts';
 import { readMounts } from './mountinfo.ts';
 import { mergeLayers, overlayFolders } from './overlay.ts';
-import { latestChange, openFolder, parseScan, scan, walk, type Scan, type TreeEntry } from './tree.ts';
+import {
+  ChangedError,
+  latestChange,
+  openFolder,
+  parseScan,
+  scan,
+  walk,
+  type Scan,
+  type TreeEntry,
+} from './tree.ts';
 
 /** One folder of files. */
 export interface Layer {
@@ -95,7 +104,7 @@ export interface ScannedLayer {
 
 export function scanLayer(layer: Layer, options: { overlay: boolean }): ScannedLayer {
   const records = scan(layer.fd, layer.path, options);
-  return { layer, records, tree: parseScan(records, layer.fd) };
+  return { layer, records, tree: parseScan(records, layer.fd, layer.path) };
 }
 
 /** Waits, if something changed just now, until a further change would be told from it. */
@@ -113,7 +122,7 @@ export async function scanSettled(layer: Layer, options: { overlay: boolean }): 
 export function checkUnchanged(layers: readonly ScannedLayer[], options: { overlay: boolean }): void {
   for (const { layer, records } of layers) {
     if (!scan(layer.fd, layer.path, options).equals(records)) {
-      throw new RunncError('HOST', `${layer.path} changed while it was read: try again`);
+      throw new ChangedError(layer.path);
     }
   }
 }

@@ -36,11 +36,15 @@ export interface TreeEntry {
   readonly opaque: boolean;
   /** overlayfs: the real name or content is in another layer. */
   readonly indirect: boolean;
+  /** A file system of the kernel's own (proc and the like) is mounted here: what is in it was left out. */
+  readonly kernelFs: boolean;
   /** Of a folder, in the order of names. */
   readonly children: readonly TreeEntry[];
   /** Where it can be opened: below this folder, by this path ("" or "/a/b"). */
   readonly rootFd: number;
   readonly path: string;
+  /** Of that folder on the host, for errors. */
+  readonly rootPath: string;
 }
 
 /** What one scan saw. Equal bytes: nothing has changed in between, as far as ctime can tell. */
@@ -49,6 +53,7 @@ export type Scan = Buffer;
 const RECORD_BYTES = 80;
 const OPAQUE = 1;
 const INDIRECT = 2;
+const KERNEL_FS = 4;
 /** open(2); node:fs has no name for it. */
 const O_PATH = 0o10000000;
 
@@ -84,9 +89,7 @@ export function scan(rootFd: number, what: string, options: { overlay: boolean }
     const path = error instanceof Error && 'path' in error ? String(error.path) : '';
     const code = errnoOf(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new RunncError('HOST', `${what}${shorten(path)} changed while it was read: try again`, {
-        cause: error,
-      });
+      throw new ChangedError(`${what}${shorten(path)}`, { cause: error });
     }
     if (code === 'ELOOP') {
       throw new RunncError('UNSUPPORTED', `${what}${shorten(path)} is nested too deep: 512 folders at most`);
@@ -115,8 +118,8 @@ export function* walk(root: TreeEntry): Generator<TreeEntry> {
   }
 }
 
-/** Reads what a scan of the open folder wrote down (struct Record of tender/addon/tree.cc). */
-export function parseScan(records: Scan, rootFd: number): TreeEntry {
+/** Reads what a scan of the folder that is open as `rootFd` wrote down (struct Record of tender/addon/tree.cc). */
+export function parseScan(records: Scan, rootFd: number, rootPath: string): TreeEntry {
   /** The open folders from the root to the current one. */
   const parents: { path: string; children: TreeEntry[] }[] = [];
   let root: TreeEntry | undefined;
@@ -152,9 +155,11 @@ export function parseScan(records: Scan, rootFd: number): TreeEntry {
       target: records.subarray(nameEnd, targetEnd),
       opaque: (flags & OPAQUE) !== 0,
       indirect: (flags & INDIRECT) !== 0,
+      kernelFs: (flags & KERNEL_FS) !== 0,
       children,
       rootFd,
       path,
+      rootPath,
     };
     parents.length = depth;
     parent?.children.push(entry);
@@ -181,13 +186,9 @@ export function openScanned(entry: TreeEntry): number {
     if (error instanceof RunncError) throw error;
     const code = errnoOf(error);
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') throw changedError(entry);
-    throw new RunncError(
-      'HOST',
-      `${displayPath(entry)} in the rootfs cannot be read: ${errorMessage(error)}`,
-      {
-        cause: error,
-      },
-    );
+    throw new RunncError('HOST', `${displayPath(entry)} cannot be read: ${errorMessage(error)}`, {
+      cause: error,
+    });
   } finally {
     if (pathFd !== undefined) closeSync(pathFd);
   }
@@ -205,12 +206,20 @@ function isUnchanged(fd: number, entry: TreeEntry): boolean {
 }
 
 export function changedError(entry: TreeEntry): RunncError {
-  return new RunncError('HOST', `${displayPath(entry)} in the rootfs changed while it was read: try again`);
+  return new ChangedError(displayPath(entry));
 }
 
-/** For messages: printable, on one line, not endless. */
-export function displayPath(entry: TreeEntry): string {
-  return shorten(Buffer.from(entry.path || '/', 'latin1').toString());
+/** Somebody writes to what is being read. It may have ended already. */
+export class ChangedError extends RunncError {
+  constructor(path: string, options?: ErrorOptions) {
+    super('HOST', `${path} changed while it was read: try again`, options);
+    this.name = 'ChangedError';
+  }
+}
+
+/** On the host. For messages: printable, on one line, not endless. */
+export function displayPath({ rootPath, path }: TreeEntry): string {
+  return `${rootPath}${shorten(Buffer.from(path, 'latin1').toString())}`;
 }
 
 function shorten(path: string): string {

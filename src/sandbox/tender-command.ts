@@ -23,6 +23,8 @@ export interface LinuxInput {
   readonly segmentsFd?: number;
   /** Part of the companion that is to be mapped at its own address as well. */
   readonly program?: FixedProgram;
+  /** Of mounted folders. */
+  readonly imageFds: readonly number[];
 }
 
 export function tenderCommand({ guest, kernelFd, memoryMib, blocks, linux }: TenderInput): TenderCommand {
@@ -33,6 +35,7 @@ export function tenderCommand({ guest, kernelFd, memoryMib, blocks, linux }: Ten
     argv.push(`--block:${name}=${pass(fd)}${readonly ? ',ro' : ''}`);
   if (linux !== undefined) {
     argv.push(`--boot-config=${pass(linux.bootConfigFd)}`, `--rootfs=${pass(linux.rootfsFd)}`);
+    for (const fd of linux.imageFds) argv.push(`--image=${pass(fd)}`);
     if (linux.segmentsFd !== undefined) argv.push(`--segments=${pass(linux.segmentsFd)}`);
     if (linux.program !== undefined) {
       const { offset, size, address } = linux.program;

@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,6 +25,20 @@
 namespace runnc {
 namespace {
 
+// Kernels before 6.3 know neither flag; there every memfd is executable.
+int NewMemfd(const std::string &name, unsigned flags, bool executable) {
+  int fd = memfd_create(name.c_str(), flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
+  return fd < 0 && errno == EINVAL ? memfd_create(name.c_str(), flags) : fd;
+}
+
+// Empty, to be written.
+Napi::Value Memfd(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  int fd = NewMemfd(info[0].As<Napi::String>().Utf8Value(), MFD_CLOEXEC, false);
+  if (fd < 0) return Throw(env, errno, "memfd_create");
+  return Napi::Number::New(env, fd);
+}
+
 Napi::Value SealedMemfd(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   std::string name = info[0].As<Napi::String>().Utf8Value();
@@ -32,10 +47,7 @@ Napi::Value SealedMemfd(const Napi::CallbackInfo &info) {
   bool executable = (mode & 0111) != 0;
   if (env.IsExceptionPending()) return env.Undefined();
 
-  unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  int fd = memfd_create(name.c_str(), flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
-  // Kernels before 6.3 know neither flag; there every memfd is executable.
-  if (fd < 0 && errno == EINVAL) fd = memfd_create(name.c_str(), flags);
+  int fd = NewMemfd(name, MFD_CLOEXEC | MFD_ALLOW_SEALING, executable);
   if (fd < 0) return Throw(env, errno, "memfd_create");
   Descriptor owned(fd);
 
@@ -78,6 +90,16 @@ Napi::Value OpenInRoot(const Napi::CallbackInfo &info) {
     if (errno != EAGAIN && errno != EINTR) break;
   }
   return Throw(env, errno, "openat2");
+}
+
+// A folder as it is without what is mounted inside it: a mount of its own that no path leads to.
+Napi::Value OpenTree(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  std::string path = info[0].As<Napi::String>().Utf8Value();
+  if (path.find('\0') != std::string::npos) return Throw(env, EINVAL, "open_tree");
+  int fd = open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (fd < 0) return Throw(env, errno, "open_tree");
+  return Napi::Number::New(env, fd);
 }
 
 // 0 or an errno.
@@ -126,6 +148,8 @@ Napi::Value LockFile(const Napi::CallbackInfo &info) {
 
 void ExportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("sealedMemfd", Napi::Function::New(env, SealedMemfd, "sealedMemfd"));
+  exports.Set("memfd", Napi::Function::New(env, Memfd, "memfd"));
+  exports.Set("openTree", Napi::Function::New(env, OpenTree, "openTree"));
   exports.Set("openInRoot", Napi::Function::New(env, OpenInRoot, "openInRoot"));
   exports.Set("tryLockFile", Napi::Function::New(env, TryLockFile, "tryLockFile"));
   exports.Set("lockFile", Napi::Function::New(env, LockFile, "lockFile"));

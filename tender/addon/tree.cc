@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -48,12 +50,16 @@ constexpr uint32_t kOpaque = 1;
 // overlayfs: the name or the data of this entry is elsewhere (redirect, metacopy, nested whiteouts).
 constexpr uint32_t kIndirect = 2;
 
+// A file system of the kernel's own is mounted on this folder: what is in it was not looked at.
+constexpr uint32_t kKernelFs = 4;
+
 // A folder and what is in it: records in the order of names, interrupted by the folders below.
 struct Folder {
   std::shared_ptr<Descriptor> parent;  // null: the root of the scan
   std::string name;
   std::string path;  // for errors
   unsigned depth = 0;
+  dev_t parent_dev = 0;
   struct Part {
     std::vector<uint8_t> records;
     std::unique_ptr<Folder> then;  // null in the last part
@@ -169,6 +175,35 @@ bool ReadTarget(int folder, const std::string &name, std::string *target) {
 
 std::string FdPath(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
+// File systems that hold no files of anybody's but show, and change, the state of the host's kernel (linux/magic.h).
+bool IsKernelFs(int fd) {
+  static const uint32_t kMagics[] = {
+      0x9fa0,      // proc
+      0x62656572,  // sysfs
+      0x27e0eb,    // cgroup
+      0x63677270,  // cgroup2
+      0x1cd1,      // devpts
+      0x19800202,  // mqueue
+      0x64626720,  // debugfs
+      0x74726163,  // tracefs
+      0x73636673,  // securityfs
+      0xcafe4a11,  // bpf
+      0x6165676c,  // pstore
+      0x42494e4d,  // binfmt_misc
+      0x62656570,  // configfs
+      0x65735543,  // fusectl
+      0xde5e81e4,  // efivarfs
+      0xf97cff8c,  // selinuxfs
+      0x67596969,  // rpc_pipefs
+      0x6e667364,  // nfsd
+      0x0187,      // autofs
+  };
+  struct statfs fs;
+  if (fstatfs(fd, &fs) != 0) return false;
+  const uint32_t type = static_cast<uint32_t>(fs.f_type);
+  return std::find(std::begin(kMagics), std::end(kMagics), type) != std::end(kMagics);
+}
+
 // Fills the folder's parts; the folders in it are added to those that wait.
 bool Look(Scan *scan, Folder *folder) {
   int base = folder->parent == nullptr ? scan->root : folder->parent->get();
@@ -185,7 +220,11 @@ bool Look(Scan *scan, Folder *folder) {
   if (fstat(fd, &stat) != 0) return Fail(scan, folder->path, "fstat");
   folder->parts.emplace_back();
   uint32_t own_flags = scan->overlay ? OverlayFlags((FdPath(fd) + "/.").c_str(), true) : 0;
+  bool is_other = folder->depth > 0 && stat.st_dev != folder->parent_dev;
+  if (is_other && IsKernelFs(fd)) own_flags |= kKernelFs;
   Append(&folder->parts.back().records, stat, folder->depth, own_flags, folder->name, "");
+  if ((own_flags & kKernelFs) != 0) return true;
+  const dev_t dev = stat.st_dev;
 
   std::vector<std::string> names;
   if (!ListNames(scan, *folder, fd, &names)) return false;
@@ -200,6 +239,7 @@ bool Look(Scan *scan, Folder *folder) {
       next->name = child;
       next->path = folder->path + "/" + child;
       next->depth = folder->depth + 1;
+      next->parent_dev = dev;
       below.push_back(next.get());
       folder->parts.back().then = std::move(next);
       folder->parts.emplace_back();

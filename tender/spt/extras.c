@@ -79,6 +79,7 @@ void extras_grant(struct tender *tender)
         tender->granted &= ~RUNNC_EXTRA_BOOT_CONFIG;
     check_use(tender, tender->config.source != NULL, "--boot-config", RUNNC_EXTRA_BOOT_CONFIG);
     check_use(tender, tender->rootfs.source != NULL, "--rootfs", RUNNC_EXTRA_ROOTFS_MAP);
+    check_use(tender, tender->images[0].source != NULL, "--image", RUNNC_EXTRA_ROOTFS_MAP);
     check_use(tender, tender->segments.source != NULL, "--segments", RUNNC_EXTRA_ROOTFS_MAP);
     check_use(tender, tender->vnet_count > 0, "--vnet", RUNNC_EXTRA_VNET);
 }

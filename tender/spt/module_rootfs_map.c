@@ -1,9 +1,10 @@
 /*
  * The rootfs-map extra: --rootfs=PATH|@FD, the image, shared with all who map
- * it and never writable; --segments=PATH|@FD[,base=ADDR], its companion, inside
- * guest memory and private, so that programs run from it in place;
- * --program=OFFSET,SIZE,ADDR, the part of the companion with a program that can
- * run at one address alone, at that address.
+ * it and never writable; --image=PATH|@FD, once for each further image, the
+ * same; --segments=PATH|@FD[,base=ADDR], its companion, inside guest memory and
+ * private, so that programs run from it in place; --program=OFFSET,SIZE,ADDR,
+ * the part of the companion with a program that can run at one address alone, at
+ * that address.
  */
 #include "fail.h"
 #include "tender.h"
@@ -68,12 +69,27 @@ static void take_program(struct program_place *program, const char *value)
         fail("--program: its SIZE is 0");
 }
 
+static void take_image(struct tender *tender, const char *value)
+{
+    for (size_t i = 0; i < RUNNC_IMAGES_MAX; i++)
+        if (tender->images[i].source == NULL) {
+            tender->images[i].source = value;
+            return;
+        }
+    fail("--image: given more than %u times", RUNNC_IMAGES_MAX);
+}
+
 static bool option(struct tender *tender, const char *option)
 {
     const char *value = option_value(option, "--rootfs");
 
     if (value != NULL) {
         tender->rootfs.source = value;
+        return true;
+    }
+    value = option_value(option, "--image");
+    if (value != NULL) {
+        take_image(tender, value);
         return true;
     }
     value = option_value(option, "--segments");
@@ -132,25 +148,38 @@ static void map_program(struct tender *tender, int fd, int prot)
     boot->program_offset = program->offset;
 }
 
+static struct runnc_image map_image(struct tender *tender, const char *source, const char *what)
+{
+    const int fd = open_source(source, O_RDONLY, what);
+    const uint64_t size = file_size(fd, source, what);
+    const uint64_t address = map_file(tender, fd, size, PROT_READ, MAP_SHARED, 0, what);
+
+    /* A look at one inode would map 2 MiB where the page cache has huge pages, all of them counted as the
+     * container's. A kernel without huge pages refuses, and is as well. */
+    madvise((void *)(uintptr_t)address, size, MADV_NOHUGEPAGE);
+    return (struct runnc_image){.address = address, .size = size};
+}
+
 static void setup(struct tender *tender)
 {
-    static const char ROOTFS[] = "rootfs", SEGMENTS[] = "segments";
+    static const char SEGMENTS[] = "segments";
     struct runnc_boot_info *boot = &tender->boot;
     int fd;
 
     if (tender->rootfs.source != NULL) {
-        fd = open_source(tender->rootfs.source, O_RDONLY, ROOTFS);
-        boot->rootfs_size = file_size(fd, tender->rootfs.source, ROOTFS);
-        boot->rootfs = map_file(tender, fd, boot->rootfs_size, PROT_READ, MAP_SHARED, 0, ROOTFS);
-        /* A look at one inode would map 2 MiB where the page cache has huge pages, all of them counted as the
-         * container's. A kernel without huge pages refuses, and is as well. */
-        madvise((void *)(uintptr_t)boot->rootfs, boot->rootfs_size, MADV_NOHUGEPAGE);
+        const struct runnc_image image = map_image(tender, tender->rootfs.source, "rootfs");
+
+        boot->rootfs = image.address;
+        boot->rootfs_size = image.size;
         if (is_granted(tender, RUNNC_EXTRA_MEMCTL))
             filter_allow(&tender->filter, "return of the rootfs image", madvise,
                          SCMP_A0(SCMP_CMP_EQ, boot->rootfs),
                          SCMP_A1(SCMP_CMP_EQ, boot->rootfs_size),
                          SCMP_A2(SCMP_CMP_EQ, MADV_DONTNEED));
     }
+    for (size_t i = 0; i < RUNNC_IMAGES_MAX && tender->images[i].source != NULL; i++)
+        boot->images[boot->images_count++] =
+            map_image(tender, tender->images[i].source, "image");
     if (tender->segments.source != NULL) {
         const int prot = PROT_READ | PROT_WRITE |
                          (is_granted(tender, RUNNC_EXTRA_EXEC_HEAP) ? PROT_EXEC : 0);
@@ -171,6 +200,7 @@ const struct module module_rootfs_map = {
     .name = "rootfs-map",
     .extra = RUNNC_EXTRA_ROOTFS_MAP,
     .usage = "  --rootfs=PATH|@FD           extra rootfs-map: the rootfs image\n"
+             "  --image=PATH|@FD            a further image; for several, once for each\n"
              "  --segments=PATH|@FD[,base=ADDR]\n"
              "                              its companion, at ADDR in guest memory\n"
              "  --program=OFFSET,SIZE,ADDR  a part of the companion, at ADDR as well\n",

@@ -76,6 +76,7 @@ struct tender {
     struct program_place program;
     const char *vnet_sources[RUNNC_VNET_MAX]; /* as given: interface or @FD */
     unsigned vnet_count;
+    struct mapped_file images[RUNNC_IMAGES_MAX]; /* the rest have no source */
 
     /* The kernel. */
     struct elf_image kernel;

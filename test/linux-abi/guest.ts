@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { assetPath } from '../../src/assets.ts';
-import { encodeBootConfig, type BootConfig } from '../../src/guest/boot-config.ts';
+import { encodeBootConfig, type BootConfig, type BootMount } from '../../src/guest/boot-config.ts';
 
 export interface Outcome {
   readonly stdout: string;
@@ -50,7 +50,7 @@ const DEFAULT_ENV = [
 ];
 
 /** What Docker asks for. */
-export const MOUNTS: BootConfig['mounts'] = [
+export const MOUNTS: readonly BootMount[] = [
   { type: 'proc', target: '/proc', options: ['nosuid', 'noexec', 'nodev'], readonly: false },
   {
     type: 'tmpfs',
@@ -187,7 +187,7 @@ export class Tree {
       hostname: 'guest',
       rlimits: [{ resource: 7, soft: 1024n, hard: 1_048_576n }],
       memoryBytes: MEMORY_LIMIT_BYTES,
-      files: [],
+
       mounts: MOUNTS,
       sysctl: {},
       strace: false,

@@ -136,6 +136,131 @@ describe('the boot config of the Linux guest', function () {
     expect(written.stderr).to.contain('Read-only file system');
   });
 
+  describe('mounts images of folders', () => {
+    let source: Tree;
+    let image: string;
+
+    before(() => {
+      source = makeTree((top) => {
+        fs.mkdirSync(join(top, 'sub'));
+        fs.writeFileSync(join(top, 'sub/file'), 'of the folder');
+        fs.copyFileSync('/bin/busybox', join(top, 'busybox'));
+        fs.writeFileSync(join(top, 'data'), Buffer.alloc(100_000, 'data '));
+      });
+      image = join(source.folder, '../folder.erofs');
+      execFileSync('mkfs.erofs', ['--quiet', image, join(source.folder, 'top')], { stdio: 'ignore' });
+    });
+    after(() => source.remove());
+
+    const folder = (target: string, ...options: string[]): BootMount => ({
+      ...{ type: 'erofs', target, options, readonly: true, image: 0 },
+    });
+    const tmpfs = (target: string): BootMount => ({ type: 'tmpfs', target, options: [], readonly: true });
+
+    function withImage(args: readonly string[], mounts: BootConfig['mounts'], count = 1): Promise<Outcome> {
+      const images = Array.from({ length: count }, () => `--image=${image}`);
+      const config = { mounts: [...MOUNTS, ...mounts] };
+      return base.guest(['/bin/busybox', ...args], { config, tender: images });
+    }
+
+    it('over folders that are there, hiding what is in them, and at places that are not there', async () => {
+      const mounts = [folder('/top/kept'), folder('/made/at/once')];
+      const said = await withImage(['find', '/top/kept', '/made', '-type', 'f'], mounts);
+      expect(said.stdout.trim().split('\n').sort()).to.deep.equal(
+        ['/made/at/once', '/top/kept'].flatMap((at) => [`${at}/busybox`, `${at}/data`, `${at}/sub/file`]),
+      );
+      expect((await withImage(['cat', '/made/at/once/sub/file'], mounts)).stdout).to.equal('of the folder');
+      const { stdout } = await withImage(['md5sum', '/top/kept/data'], mounts);
+      const native = execFileSync('md5sum', [join(source.folder, 'top/data')], { encoding: 'utf8' });
+      expect(stdout.slice(0, 32)).to.equal(native.slice(0, 32));
+    });
+
+    it('read-only, with the options of the mount', async () => {
+      const mounts = [folder('/top/kept', 'rbind', 'ro', 'nosuid', 'noexec')];
+      for (const args of [
+        ['touch', '/top/kept/new'],
+        ['touch', '/top/kept/data'],
+        ['rm', '/top/kept/data'],
+        ['mv', '/top/kept/sub', '/top/kept/other'],
+      ])
+        expect((await withImage(args, mounts)).stderr, args[0]).to.contain('Read-only file system');
+      const lines = (await withImage(['cat', '/proc/mounts'], mounts)).stdout.split('\n');
+      expect(lines).to.include('erofs /top/kept erofs ro,nosuid,noexec,relatime 0 0');
+      const run = ['env', '/top/kept/busybox', 'echo', 'ran'];
+      expect((await withImage(run, mounts)).stderr).to.contain('Permission denied');
+      // Its inode number may be that of a program in the rootfs: the companion is not asked for it.
+      expect((await withImage(run, [folder('/top/kept')])).stdout).to.equal('ran\n');
+    });
+
+    it('in the order of config.json, one in the other', async () => {
+      const file = { path: '/a/made/hosts', mode: 0o644, uid: 0, gid: 0, mtime: 1000, readonly: true };
+      const nested = [
+        folder('/a'),
+        folder('/a/sub'),
+        tmpfs('/a/made'),
+        { ...file, content: Buffer.from('hosts') },
+        { ...folder('/a/made/deep/er'), image: 1 },
+      ];
+      const said = await withImage(['find', '/a', '-type', 'f'], nested, 2);
+      expect(said.stdout.trim().split('\n').sort()).to.deep.equal([
+        '/a/busybox',
+        '/a/data',
+        '/a/made/deep/er/busybox',
+        '/a/made/deep/er/data',
+        '/a/made/deep/er/sub/file',
+        '/a/made/hosts',
+        '/a/sub/busybox',
+        '/a/sub/data',
+        '/a/sub/sub/file',
+      ]);
+      const covered = await withImage(['find', '/a'], [folder('/a'), folder('/a/sub'), tmpfs('/a')]);
+      expect(covered.stdout).to.equal('/a\n');
+      const { stderr } = await withImage(['touch', '/a/made/x'], nested, 2);
+      expect(stderr).to.contain('Read-only file system');
+    });
+
+    it('where links of the rootfs lead, which is never out of it', async () => {
+      const tree = makeTree((top) => {
+        fs.symlinkSync('../../../../../../top/real', join(top, 'up'));
+        fs.symlinkSync('loop', join(top, 'loop'));
+        fs.symlinkSync('/nowhere', join(top, 'dangling'));
+        fs.symlinkSync('/proc/self/root/top/real', join(top, 'magic'));
+        fs.mkdirSync(join(top, 'real'));
+      });
+      const run = (target: string): Promise<Outcome> =>
+        tree.guest(['/bin/busybox', 'ls', '/top/real'], {
+          config: { mounts: [folder(target), ...MOUNTS] },
+          tender: [`--image=${image}`],
+        });
+      expect((await run('/top/up')).stdout).to.equal('busybox\ndata\nsub\n');
+      const looping = await run('/top/loop/x');
+      expect(looping.stderr).to.match(
+        /^linux: mount \/top\/loop\/x: cannot be put there \(error 40\): .*\n$/,
+      );
+      expect(looping.status).to.equal(126);
+      expect((await run('/top/dangling')).stderr).to.match(/^linux: mount \/top\/dangling: cannot be .*\n$/);
+      // There is no /proc yet, so that link leads nowhere; its target is made as any other missing place.
+      const magic = await run('/top/magic');
+      expect(magic.stdout).to.equal('');
+      tree.remove();
+    });
+
+    it('and says in one line what is wrong with one', async () => {
+      for (const [mount, line] of [
+        [{ ...folder('/a'), image: 1 }, /^linux: mount \/a: there is no image 2\n$/],
+        [folder('/top/same'), /^linux: mount \/top\/same: cannot be put there \(error 20\): .*\n$/],
+      ] as const)
+        expect((await withImage(['true'], [mount])).stderr).to.match(line);
+      const broken = join(source.folder, '../broken');
+      fs.writeFileSync(broken, Buffer.alloc(8192));
+      const { stderr } = await base.guest(['/bin/busybox', 'true'], {
+        config: { mounts: [folder('/a')] },
+        tender: [`--image=${broken}`],
+      });
+      expect(stderr).to.match(/^linux: mount \/a: its image cannot be mounted \(error 22\)\n$/);
+    });
+  });
+
   it('keeps a tmpfs within its size', async () => {
     const mounts: readonly BootMount[] = [
       ...MOUNTS,
@@ -156,7 +281,7 @@ describe('the boot config of the Linux guest', function () {
       { ...file, path: '/etc/hosts', readonly: false },
       { ...file, path: '/etc/made/resolv.conf', readonly: true },
     ];
-    const config: Partial<BootConfig> = { files, rootReadonly: true };
+    const config: Partial<BootConfig> = { mounts: [...MOUNTS, ...files], rootReadonly: true };
     expect((await busybox(['cat', '/etc/hosts', '/etc/made/resolv.conf'], config)).stdout).to.equal(
       'hosts\nhosts\n',
     );
@@ -166,7 +291,7 @@ describe('the boot config of the Linux guest', function () {
       'Read-only file system',
     );
     expect((await busybox([...dd, 'of=/etc/other'], config)).stderr).to.contain('Read-only file system');
-    expect((await busybox(['rm', '/etc/hosts'], { files })).stderr).to.contain('busy');
+    expect((await busybox(['rm', '/etc/hosts'], { mounts: files })).stderr).to.contain('busy');
   });
 
   it('shows settings of config.json in /proc/sys', async () => {

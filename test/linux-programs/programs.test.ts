@@ -284,6 +284,12 @@ describe('Linux programs', function () {
       expect((await run(['busybox', 'cat', '/data/deep/file'], mount('ro'))).stdout).to.equal(
         'of the host\n',
       );
+      // Too large to be held in memory: it is an image in the cache then, made again when it changes.
+      writeFileSync(join(folder, 'large'), Buffer.alloc(17 * MIB, 'x'));
+      const words = ['busybox', 'wc', '-c', '/data/large', '/data/deep/file'];
+      expect((await run(words, mount('ro'))).stdout).to.match(/^ *17825792 \S+\n *12 /);
+      writeFileSync(join(folder, 'deep/file'), 'of the host, now\n');
+      expect((await run(words, mount('ro'))).stdout).to.match(/^ *17825792 \S+\n *17 /);
       const refused = await run(['busybox', 'ls'], mount('rw'));
       expect(refused).to.deep.include({ status: 1, stdout: '' });
       expect(refused.stderr).to.match(/^config\.json mounts.*\/data.*can only be mounted read-only.*\n$/);

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { chownSync, mkdirSync } from 'node:fs';
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { templateSpec } from '../../src/oci/spec-template.ts';
 import { run } from '../support/command.ts';
 import { runtime } from '../support/paths.ts';
@@ -32,6 +33,28 @@ describe('an ordinary user', () => {
   it('runs a container in a user namespace, and nothing is left', async () => {
     const result = await host.runnc(['run', '-b', bundle('hello'), 'mine'], asUser);
     expect(result).to.deep.equal({ status: 0, stdout: 'Hello from a unikernel\n', stderr: '' });
+    expect(host.leftovers()).to.deep.equal([]);
+  });
+
+  it('has the rootfs as an ISO image, with the owners of its user namespace', async () => {
+    const path = bundle('iso', ['list']);
+    writeFileSync(join(path, 'rootfs/file'), 'content');
+    for (const name of ['', 'file', 'iso.spt']) chownSync(join(path, 'rootfs', name), USER.uid, USER.gid);
+    const cache = join(host.folder, 'cache');
+    mkdirSync(cache);
+    chownSync(cache, USER.uid, USER.gid);
+    const env = { ...asUser.env, XDG_CACHE_HOME: cache };
+    const { status, stdout, stderr } = await host.runnc(['run', '-b', path, 'mine'], { ...asUser, env });
+    expect(stderr).to.equal('');
+    expect(status).to.equal(0);
+    expect(
+      stdout
+        .split('\n')
+        .map((line) => line.split(' ', 3).join(' '))
+        .sort(),
+    ).to.deep.equal(['', '/ 40755 0:0', '/file 100644 0:0', '/iso.spt 100755 0:0']);
+    const verified = await run(runtime, ['cache', 'verify'], { ...USER, env });
+    expect(verified.stdout).to.match(/^[0-9a-f]{12} ok\n$/);
     expect(host.leftovers()).to.deep.equal([]);
   });
 

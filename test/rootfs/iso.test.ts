@@ -45,6 +45,31 @@ describe('an ISO image of a rootfs', function () {
     );
   });
 
+  it('has the owners that the container sees, of every kind of file and name', async function () {
+    if (!isRoot) this.skip();
+    const folder = extracted('mapped');
+    const ids = [
+      { containerID: 0, hostID: 1, size: 1 },
+      { containerID: 1, hostID: 0, size: 1 },
+      { containerID: 7, hostID: 1234, size: 1 },
+    ];
+    await withImage({ ...options, uidMappings: ids, gidMappings: ids }, (image) => {
+      execFileSync('bsdtar', ['-xpf', image, '--numeric-owner', '-C', folder]);
+    });
+    const described = { times: 'seconds', sockets: false } as const;
+    const told = (line: string): boolean => !/^\/(long-link|socket)? /.test(line);
+    const map = (id: string): number =>
+      new Map([
+        ['0', 1],
+        ['1', 0],
+        ['1234', 7],
+      ]).get(id) ?? 65_534;
+    const mapped = describeTree(tree, described).map((line) =>
+      line.replace(/ (\d+):(\d+) /, (_, uid: string, gid: string) => ` ${map(uid)}:${map(gid)} `),
+    );
+    expect(describeTree(folder, described).filter(told)).to.deep.equal(mapped.filter(told));
+  });
+
   it('gives xorriso every entry as it was', async function () {
     if (!isRoot) this.skip();
     const folder = join(scratch, 'osirrox');
@@ -80,10 +105,10 @@ describe('an ISO image of a rootfs', function () {
       return path;
     };
     const [first, second] = [folder('first'), folder('second')];
-    await writeIso({ rootfs: tree, folder: first });
+    await writeIso({ rootfs: tree, folder: first, owners: [] });
     const copy = join(scratch, 'copy');
     copyTree(tree, copy);
-    await writeIso({ rootfs: copy, folder: second });
+    await writeIso({ rootfs: copy, folder: second, owners: [] });
     expect(sha256(join(second, 'image'))).to.equal(sha256(join(first, 'image')));
   });
 

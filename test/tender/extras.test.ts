@@ -103,6 +103,7 @@ describe('extras of the tender', () => {
         tender([allow('boot-config'), `--segments=${config}`, guest]),
         'has not the extra rootfs-map',
       );
+      expectRefusal(tender([allow('boot-config'), `--image=${config}`, guest]), 'rootfs-map');
     });
 
     it('with addresses outside of the kernel image are refused', () => {
@@ -178,6 +179,16 @@ describe('extras of the tender', () => {
       expect(info).to.include({ segments_size: BYTES, segments_last: 'c'.charCodeAt(0) });
       expect((info['segments'] ?? 1) % (2 * MIB)).to.equal(0);
       expect(info['segments']).to.be.lessThan(64 * MIB - BYTES);
+    });
+
+    it('maps further images beside it, as many as the boot info can name', () => {
+      const info = printed(run(['rootfs-map'], 'info', ...files(), `--image=${config}`, `--image=${image}`));
+      expect(info).to.include({ images_count: 2, image_0_size: BYTES, image_1_size: 2 * BYTES });
+      expect(info).to.include({ image_0_last: 'c'.charCodeAt(0), image_1_last: 'i'.charCodeAt(0) });
+      expect(run(['rootfs-map'], 'write-image', `--image=${config}`).end).to.equal('SIGSEGV');
+      const images = Array.from({ length: 64 }, () => `--image=${config}`);
+      expect(printed(run(['rootfs-map'], 'info', ...images))).to.include({ images_count: 64 });
+      expectRefusal(run(['rootfs-map'], 'info', ...images, `--image=${config}`), 'more than 64 times');
     });
 
     it('puts the companion below 2 GiB in a large memory, or where the plan says', () => {

@@ -115,10 +115,14 @@ struct runnc_rec_layer {
     char path[];
 };
 
-/* Three strings one after the other: type, target, options (comma-separated). */
+/*
+ * Three strings one after the other: type, target, options (comma-separated).
+ * RUNNC_REC_MOUNT and RUNNC_REC_FILE are mounted in the order in which they
+ * stand, each over what was there before.
+ */
 struct runnc_rec_mount {
     uint32_t readonly;
-    uint32_t pad;
+    uint32_t image; /* n: the boot info's images[n - 1], an EROFS image; 0: none, the guest makes it by its type */
     char strings[];
 };
 

@@ -29,8 +29,8 @@ enum runnc_extra {
      * allowed only where the CPU lacks FSGSBASE (AT_HWCAP2). exit_group takes
      * 0 to 255; another status kills by SIGSYS. */
     RUNNC_EXTRA_SUD = 1u << 2,
-    /* rootfs-map: the rootfs image mapped read-only, its segments companion
-     * mapped private. */
+    /* rootfs-map: the rootfs image and further images mapped read-only, the
+     * rootfs's segments companion mapped private. */
     RUNNC_EXTRA_ROOTFS_MAP = 1u << 3,
     /*
      * vnet: taps beside those of the manifest, which is fixed while a container
@@ -91,6 +91,7 @@ struct runnc_extras_note {
 };
 
 #define RUNNC_VNET_MAX 16u
+#define RUNNC_IMAGES_MAX 64u
 
 /*
  * Handed to the entry point in place of upstream's boot info, with which it
@@ -142,6 +143,13 @@ struct runnc_boot_info {
     /* vnet: taps, in the order of the plan. */
     uint32_t vnet_count; /* at most RUNNC_VNET_MAX */
     int32_t vnet_fd[RUNNC_VNET_MAX];
+    /* rootfs-map: further images, mapped like the rootfs, in the order of the
+     * tender's command line. */
+    uint64_t images_count;
+    struct runnc_image {
+        uint64_t address; /* MAP_SHARED read-only */
+        uint64_t size;    /* bytes */
+    } images[RUNNC_IMAGES_MAX];
 };
 
 /* epoll data.u64 beside manifest indices (< 64). */

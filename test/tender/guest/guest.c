@@ -172,6 +172,13 @@ static void show_boot_info(const struct runnc_boot_info *boot)
     print_value("config_above", boot->config >= boot->mem_size + boot->madvise_max);
     print_value("rootfs_size", boot->rootfs_size);
     if (rootfs != NULL) print_value("rootfs_last", rootfs[boot->rootfs_size - 1]);
+    print_value("images_count", boot->images_count);
+    for (size_t i = 0; i < boot->images_count && i < 2; i++) {
+        const uint8_t *image = (const uint8_t *)boot->images[i].address;
+
+        print_value(i == 0 ? "image_0_size" : "image_1_size", boot->images[i].size);
+        print_value(i == 0 ? "image_0_last" : "image_1_last", image[boot->images[i].size - 1]);
+    }
     print_value("segments", boot->segments);
     print_value("segments_size", boot->segments_size);
     if (segments != NULL) print_value("segments_last", segments[boot->segments_size - 1]);
@@ -328,6 +335,8 @@ void _start(struct runnc_boot_info *boot)
         print("written\n");
     } else if (is(what, "write-rootfs"))
         ((volatile uint8_t *)boot->rootfs)[0] = 'X';
+    else if (is(what, "write-image"))
+        ((volatile uint8_t *)boot->images[0].address)[0] = 'X';
     else if (is(what, "write-config"))
         ((volatile uint8_t *)boot->config)[0] = 'X';
     else if (is(what, "echo"))

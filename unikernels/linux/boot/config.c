@@ -37,7 +37,7 @@ const struct runnc_record *boot_record_next(uint32_t type, const struct runnc_re
     const struct runnc_record *r = after ? following(after) : first_record();
 
     for (; (const char *)r < end; r = following(r))
-        if (r->type == type) return r;
+        if (type == RUNNC_REC_ANY || r->type == type) return r;
     return NULL;
 }
 

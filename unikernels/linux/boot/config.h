@@ -26,9 +26,10 @@ void boot_config_open(void);
 void boot_config_lists(void);
 
 /*
- * Walks all records of a type: start with NULL; NULL at the end. Lengths and
+ * Walks all records of a type, or of all: start with NULL; NULL at the end. Lengths and
  * inner strings of the records have been checked at boot.
  */
+#define RUNNC_REC_ANY 0u
 const struct runnc_record *boot_record_next(uint32_t type, const struct runnc_record *after);
 
 #endif

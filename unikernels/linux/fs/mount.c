@@ -147,10 +147,25 @@ static struct super_block *make(const char *type, const char *options)
     return &fs->sb;
 }
 
-static struct super_block *mount_new(const char *type, const char *target, const char *options, bool readonly)
+static struct super_block *open_image(uint32_t number, const char *target)
+{
+    const struct runnc_boot_info *info = host_boot_info();
+    struct erofs *image = kmalloc(sizeof(*image));
+
+    if (number > info->images_count || number > RUNNC_IMAGES_MAX)
+        fatal(126, "mount %s: there is no image %u", target, number);
+    const struct runnc_image *mapped = &info->images[number - 1];
+    int err = image ? erofs_open(image, (const void *)mapped->address, mapped->size) : -ENOMEM;
+    struct tmpfs *fs = err ? ERR_PTR(err) : tmpfs_over_image(image);
+    if (IS_ERR(fs))
+        fatal(126, "mount %s: its image cannot be mounted (error %d)", target, (int)-PTR_ERR(fs));
+    fs->sb.s_type = fs->sb.s_source = "erofs";
+    return &fs->sb;
+}
+
+static void mount_new(struct super_block *sb, const char *target, const char *options, bool readonly)
 {
     struct dentry *dentry = mountpoint(target, true);
-    struct super_block *sb = make(type, options);
 
     if (!sb)
         fatal(126, "mount %s: out of memory: raise the container's limit", target);
@@ -167,8 +182,7 @@ static struct super_block *mount_new(const char *type, const char *target, const
     if (strcmp(target, "/dev") == 0)
         devices_populate("/dev");
     if (readonly)
-        sb->s_flags |= SB_RDONLY;
-    return sb;
+        sb->s_flags |= SB_RDONLY_SOON;
 }
 
 static void mount_file(const struct runnc_rec_file *file)
@@ -185,24 +199,45 @@ static void mount_file(const struct runnc_rec_file *file)
     dput(dentry);
 }
 
+static void mount_record(const struct runnc_rec_mount *mount)
+{
+    const char *type = mount->strings, *target = type + strlen(type) + 1, *options = target + strlen(target) + 1;
+
+    mount_new(mount->image ? open_image(mount->image, target) : make(type, options), target, options, mount->readonly);
+}
+
+static bool has_mount(const char *target)
+{
+    const struct runnc_record *record = NULL;
+
+    while ((record = boot_record_next(RUNNC_REC_MOUNT, record))) {
+        const char *type = ((const struct runnc_rec_mount *)record->data)->strings;
+        if (strcmp(type + strlen(type) + 1, target) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void mount_all(void *arg)
 {
     const struct runnc_record *record = NULL;
-    bool dev = false;
 
     (void)arg;
     layer_apply();
-    while ((record = boot_record_next(RUNNC_REC_MOUNT, record))) {
-        const struct runnc_rec_mount *mount = (const void *)record->data;
-        const char *type = mount->strings, *target = type + strlen(type) + 1;
-        mount_new(type, target, target + strlen(target) + 1, mount->readonly);
-        dev |= strcmp(target, "/dev") == 0;
+    if (!has_mount("/dev"))
+        mount_new(make("tmpfs", "mode=755"), "/dev", "nosuid", false);
+    while ((record = boot_record_next(RUNNC_REC_ANY, record))) {
+        if (record->type == RUNNC_REC_MOUNT)
+            mount_record((const void *)record->data);
+        if (record->type == RUNNC_REC_FILE)
+            mount_file((const void *)record->data);
     }
-    if (!dev)
-        mount_new("tmpfs", "/dev", "mode=755,nosuid", false);
-    record = NULL;
-    while ((record = boot_record_next(RUNNC_REC_FILE, record)))
-        mount_file((const void *)record->data);
+    /* Only now: places for mounts that lie in others may have had to be made there. */
+    struct super_block *sb;
+    list_for_each(sb, &mounts, s_list) {
+        if (sb->s_flags & SB_RDONLY_SOON)
+            sb->s_flags ^= SB_RDONLY_SOON | SB_RDONLY;
+    }
     /* As runc; what cannot be made is what chdir then finds missing. */
     make_folders(boot_config.cwd, true);
 }

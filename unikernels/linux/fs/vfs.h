@@ -154,6 +154,7 @@ void inode_touch(struct inode *inode, uint32_t attrs);
 #define SB_NOSUID (1u << 3)
 #define SB_NODEV (1u << 4)
 #define SB_NOATIME (1u << 5)
+#define SB_RDONLY_SOON (1u << 6) /* at boot, until all mounts are made */
 
 struct super_operations {
     void (*statfs)(struct super_block *sb, struct statfs *st);

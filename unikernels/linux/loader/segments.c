@@ -61,6 +61,8 @@ uintptr_t file_segments(struct file *file, size_t *len)
     uint64_t nid;
 
     if (!s || !tmpfs_image_nid(file, &nid)) return 0;
+    /* Other images have numbers of their own, and no companion. */
+    if ((uintptr_t)tmpfs_of(file->f_inode)->lower->base != host_boot_info()->rootfs) return 0;
     const struct runnc_segments_object *o = find(s, nid);
     if (!o || o->offset % PAGE_SIZE || o->span % PAGE_SIZE || o->offset > size || o->span > size - o->offset) return 0;
     if (o->fixed_size) return fixed_place(o, len);
