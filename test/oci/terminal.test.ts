@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Draft, Playground } from '../support/bundle.ts';
-import type { Console} from '../support/console.ts';
+import type { Console } from '../support/console.ts';
 import { ConsoleSocket } from '../support/console.ts';
 
 describe('--console-socket', () => {
