@@ -23,9 +23,19 @@ describe('limits that systemd is told', () => {
     ]);
   });
 
+  it('count swap alone in cgroup v2, none at all too', () => {
+    const swapMax = (swap: number): unknown =>
+      limitProperties(2, { memory: { limit: 4096, swap } }).find(([name]) => name === 'MemorySwapMax');
+    expect(swapMax(12288)).to.deep.equal(['MemorySwapMax', 't', '8192']);
+    expect(swapMax(4096)).to.deep.equal(['MemorySwapMax', 't', '0']);
+    expect(swapMax(-1)).to.deep.equal(['MemorySwapMax', 't', '18446744073709551615']);
+    expect(swapMax(0)).to.equal(undefined);
+  });
+
   it('are infinite for -1', () => {
     expect(limitProperties(2, { memory: { limit: -1 }, cpu: { quota: -1 } })).to.deep.equal([
       ['MemoryMax', 't', '18446744073709551615'],
+      ['MemorySwapMax', 't', '18446744073709551615'],
       ['CPUQuotaPerSecUSec', 't', '18446744073709551615'],
     ]);
   });

@@ -12,6 +12,7 @@ import type { Resources } from '../../oci/spec.ts';
 import { RunncError, errnoOf } from '../../errors.ts';
 import { cpuWeight, decimal } from './format.ts';
 import type { CgroupState } from './index.ts';
+import { swapAlone } from './v2-limits.ts';
 
 /** How long systemd may take to put the process into the scope; runc's value. */
 const START_TIMEOUT_MS = 30_000;
@@ -103,7 +104,13 @@ export function limitProperties(
     if (value) properties.push([name, 't', value < 0 ? '18446744073709551615' : decimal(value)]);
   };
   limit(version === 2 ? 'MemoryMax' : 'MemoryLimit', memory?.limit);
-  if (version === 2) limit('MemoryLow', memory?.reservation);
+  if (version === 2) {
+    const swap = swapAlone(memory ?? {});
+    // None is a limit too.
+    if (swap === 0) properties.push(['MemorySwapMax', 't', '0']);
+    else limit('MemorySwapMax', swap);
+    limit('MemoryLow', memory?.reservation);
+  }
   if (cpu?.shares) {
     if (version === 2) limit('CPUWeight', cpuWeight(cpu.shares));
     else limit('CPUShares', cpu.shares);

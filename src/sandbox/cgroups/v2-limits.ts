@@ -49,7 +49,7 @@ function applyMemory(dir: string, memory: MemoryResources): void {
 }
 
 /** config.json counts memory and swap together, cgroup v2 counts swap alone. */
-function swapAlone({ limit = 0, swap = 0 }: MemoryResources): number | undefined {
+export function swapAlone({ limit = 0, swap = 0 }: MemoryResources): number | undefined {
   // Memory without a limit lifts a limit on swap as well, as on cgroup v1.
   if (swap === 0) return limit < 0 ? -1 : undefined;
   if (swap < 0) return -1;
