@@ -33,7 +33,7 @@ interface Program {
 }
 
 const glibc = [
-  ...['path', 'data', 'events', 'access', 'unix', 'pty', 'random'],
+  ...['path', 'data', 'events', 'access', 'files', 'watch', 'unix', 'pty', 'random'],
   ...['memory', 'mapping', 'threads', 'pthreads', 'futexes', 'signals', 'queues', 'faults'],
   ...['forks'],
   ...['system', 'timers', 'identity'],

@@ -1337,11 +1337,15 @@ static void sending_files(void)
 static void shown_in_proc(void)
 {
     int fd = listener(SOCK_STREAM, "shown", 1), d = socket(AF_UNIX, SOCK_DGRAM, 0);
-    char text[16384] = {0}, *line;
+    static char text[1 << 20]; /* natively, all of the host's are in it */
+    char *line;
+    size_t len = 0;
+    ssize_t n;
 
     bind_to(d, "@runnc-shown");
     int proc = open("/proc/net/unix", O_RDONLY);
-    read(proc, text, sizeof(text) - 1);
+    while (len < sizeof(text) - 1 && (n = read(proc, text + len, sizeof(text) - 1 - len)) > 0)
+        len += (size_t)n;
     for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
         unsigned refs, protocol, flags, type, state;
         unsigned long inode;

@@ -14,6 +14,7 @@
 #include <asm/signal.h>
 #include <linux/eventpoll.h>
 #include <linux/fcntl.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 
 #include "boot/config.h"
@@ -264,7 +265,7 @@ const struct file_operations dev_tty_operations = {.open = dev_tty_open};
 /* ---- the first process's descriptors ---- */
 
 static const struct inode_operations stdio_inode_operations;
-static struct super_block stdio_sb = {.s_type = "pipefs", .s_dev = 13, .s_flags = SB_NOCACHE};
+static struct super_block stdio_sb = {.s_type = "pipefs", .s_magic = PIPEFS_MAGIC, .s_dev = 13, .s_flags = SB_NOCACHE};
 
 static void start_terminal(void)
 {

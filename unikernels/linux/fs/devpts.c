@@ -1,6 +1,5 @@
 #include "fs/devpts.h"
 
-#include <asm/statfs.h>
 #include <linux/magic.h>
 #include <linux/stat.h>
 
@@ -195,14 +194,6 @@ static const struct inode_operations dir_inode_operations = {
     .lookup = devpts_lookup, .mknod = devpts_mknod, .setattr = devpts_setattr};
 static const struct file_operations dir_operations = {.readdir = devpts_readdir, .llseek = dir_llseek};
 
-static void devpts_statfs(struct super_block *sb, struct statfs *st)
-{
-    (void)sb;
-    st->f_type = DEVPTS_SUPER_MAGIC;
-}
-
-static const struct super_operations devpts_super_operations = {.statfs = devpts_statfs};
-
 struct super_block *devpts_new(const char *options)
 {
     struct inode *root = &devpts.root;
@@ -211,7 +202,7 @@ struct super_block *devpts_new(const char *options)
     if (devpts.sb.s_root)
         fatal(126, "mount of type devpts: there is one instance: mount it once in config.json");
     devpts.sb = (struct super_block){
-        .s_op = &devpts_super_operations, .s_type = "devpts", .s_source = "devpts", .s_options = "", .s_flags = SB_NOCACHE};
+        .s_magic = DEVPTS_SUPER_MAGIC, .s_type = "devpts", .s_source = "devpts", .s_options = "", .s_flags = SB_NOCACHE};
     list_init(&devpts.nodes);
     devpts.mode = option_number(options, "mode", 8, &value) ? (uint32_t)value & 07777 : 0600;
     devpts.gid = option_number(options, "gid", 10, &value) ? (uint32_t)value : UINT32_MAX;

@@ -1,6 +1,7 @@
 /* Inodes: references, permissions, attributes. */
 #include <linux/stat.h>
 
+#include "fs/inotify.h"
 #include "fs/vfs.h"
 #include "task/task.h"
 #include "time/clock.h"
@@ -12,13 +13,30 @@ void inode_init(struct inode *inode, struct super_block *sb, uint32_t mode)
     inode->i_mode = mode;
     inode->i_nlink = 1;
     list_init(&inode->i_locks);
+    list_init(&inode->i_watches);
     inode->i_atime = inode->i_mtime = inode->i_ctime = inode->i_btime = clock_now();
+}
+
+static bool only_watched(const struct inode *inode)
+{
+    const struct list *watch;
+    uint32_t count = 0;
+
+    for (watch = inode->i_watches.next; watch != &inode->i_watches; watch = watch->next)
+        count++;
+    return count == inode->i_count;
 }
 
 void iput(struct inode *inode)
 {
-    if (inode && --inode->i_count == 0 && inode->i_op->evict)
-        inode->i_op->evict(inode);
+    if (!inode)
+        return;
+    if (--inode->i_count == 0) {
+        if (inode->i_op->evict)
+            inode->i_op->evict(inode);
+    } else if (unlikely(inode->i_nlink == 0 && !list_empty(&inode->i_watches)) && only_watched(inode)) {
+        fsnotify_inode_gone(inode);
+    }
 }
 
 int inode_permission(const struct inode *inode, const struct cred *cred, int mask)
@@ -103,6 +121,34 @@ int notify_change(struct inode *inode, struct iattr *attr, const struct cred *cr
         attr->ctime = clock_now();
     }
     return inode->i_op->setattr(inode, attr);
+}
+
+/* What inotify tells of a change of attributes, as fsnotify_change() of Linux. */
+static uint32_t change_mask(uint32_t valid)
+{
+    uint32_t mask = 0;
+
+    if (valid & (ATTR_UID | ATTR_GID | ATTR_MODE | ATTR_KILL_PRIVS))
+        mask |= IN_ATTRIB;
+    if (valid & ATTR_SIZE)
+        mask |= IN_MODIFY;
+    if ((valid & (ATTR_ATIME | ATTR_MTIME)) == (ATTR_ATIME | ATTR_MTIME))
+        mask |= IN_ATTRIB;
+    else if (valid & ATTR_ATIME)
+        mask |= IN_ACCESS;
+    else if (valid & ATTR_MTIME)
+        mask |= IN_MODIFY;
+    return mask;
+}
+
+int dentry_setattr(struct dentry *dentry, struct iattr *attr)
+{
+    uint32_t mask = change_mask(attr->valid);
+    int err = notify_change(dentry->d_inode, attr, current->cred);
+
+    if (!err && mask)
+        fsnotify_dentry(dentry, mask);
+    return err;
 }
 
 void inode_remove_privs(struct inode *inode)

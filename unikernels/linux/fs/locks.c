@@ -55,6 +55,26 @@ static bool same_owner(const struct file_lock *a, const struct file_lock *b)
     return a->kind == b->kind && a->owner == b->owner;
 }
 
+/* The owner's locks of the same kind that touch it become part of it, as if it had been asked for as a whole. */
+static void join(const struct inode *inode, struct file_lock *lock)
+{
+    const struct file_lock *held;
+    bool grown;
+
+    do {
+        grown = false;
+        list_for_each(held, &inode->i_locks, link) {
+            if (!same_owner(held, lock) || held->exclusive != lock->exclusive)
+                continue;
+            if (held->start > lock->end + 1 || lock->start > held->end + 1)
+                continue;
+            grown |= held->start < lock->start || held->end > lock->end;
+            lock->start = MIN(lock->start, held->start);
+            lock->end = MAX(lock->end, held->end);
+        }
+    } while (grown);
+}
+
 /*
  * What the owner holds in the range goes, and `lock` comes unless `unlock`. Both
  * pieces that this may need are made first, so that nothing is lost halfway.
@@ -107,7 +127,9 @@ static int set(struct inode *inode, const struct file_lock *lock, bool unlock, b
         if (err)
             return err;
     }
-    return apply(inode, lock, false);
+    struct file_lock whole = *lock;
+    join(inode, &whole);
+    return apply(inode, &whole, false);
 }
 
 static int range_of(const struct file *file, const struct flock *from, struct file_lock *lock)

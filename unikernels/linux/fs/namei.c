@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/stat.h>
 
+#include "fs/inotify.h"
 #include "fs/vfs.h"
 #include "fs/walk.h"
 #include "lib/string.h"
@@ -409,12 +410,15 @@ int vfs_mknod(int dfd, const char *path, uint32_t mode, uint64_t rdev)
     if (err)
         return err;
     struct inode *dir = parent.dir->d_inode;
-    if ((type == S_IFCHR || type == S_IFBLK) && !capable(CAP_MKNOD))
+    /* Device 0:0 is a whiteout, which anybody may make. */
+    if (((type == S_IFCHR && rdev != 0) || type == S_IFBLK) && !capable(CAP_MKNOD))
         err = -EPERM;
     else
         err = dir->i_op->mknod(dir, &parent.last, type | masked(mode & 07777), rdev, &made);
-    if (!err)
+    if (!err) {
         iput(made);
+        fsnotify_name(dir, IN_CREATE, &parent.last);
+    }
     path_parent_put(&parent);
     return err;
 }
@@ -429,8 +433,10 @@ int vfs_mkdir(int dfd, const char *path, uint32_t mode)
         return err;
     struct inode *dir = parent.dir->d_inode;
     err = dir->i_op->mknod(dir, &parent.last, S_IFDIR | masked(mode & 01777), 0, &made);
-    if (!err)
+    if (!err) {
         iput(made);
+        fsnotify_name(dir, IN_CREATE | IN_ISDIR, &parent.last);
+    }
     path_parent_put(&parent);
     return err;
 }
@@ -447,8 +453,10 @@ int vfs_symlink(const char *target, int dfd, const char *path)
         return err;
     struct inode *dir = parent.dir->d_inode;
     err = dir->i_op->symlink ? dir->i_op->symlink(dir, &parent.last, target, &made) : -EPERM;
-    if (!err)
+    if (!err) {
         iput(made);
+        fsnotify_name(dir, IN_CREATE, &parent.last);
+    }
     path_parent_put(&parent);
     return err;
 }
@@ -492,6 +500,10 @@ int vfs_link(int old_dfd, const char *old_path, unsigned flags, int new_dfd, con
     if (err)
         goto out;
     err = parent.dir->d_sb == old->d_sb ? link_inode(&parent, old->d_inode) : -EXDEV;
+    if (!err) {
+        fsnotify_inode(old->d_inode, IN_ATTRIB);
+        fsnotify_name(parent.dir->d_inode, IN_CREATE, &parent.last);
+    }
     path_parent_put(&parent);
 out:
     dput(old);
@@ -534,8 +546,12 @@ static int remove_child(const struct path_last *parent, bool folder)
         err = may_delete(dir, child, folder);
     if (!err)
         err = dir->i_op->unlink ? dir->i_op->unlink(dir, &parent->last, child->d_inode) : -EPERM;
-    if (!err)
+    if (!err) {
+        if (!folder)
+            fsnotify_inode(child->d_inode, IN_ATTRIB); /* a link less */
         d_delete(child);
+        fsnotify_name(dir, folder ? IN_DELETE | IN_ISDIR : IN_DELETE, &parent->last);
+    }
     dput(child);
     return err;
 }
@@ -653,6 +669,10 @@ static int rename_children(const struct path_last *from, const struct path_last 
             d_delete(replaced);
         err = d_move(moved, to->dir, &to->last);
     }
+    fsnotify_rename(from_dir, &from->last, to_dir, &to->last, moved->d_inode,
+                    replaced && !exchange ? replaced->d_inode : NULL);
+    if (exchange)
+        fsnotify_rename(to_dir, &to->last, from_dir, &from->last, replaced->d_inode, NULL);
 out:
     dput(moved);
     dput(replaced);

@@ -1,8 +1,10 @@
 /* Opening: from a path or a dentry to a file; programs for execve. */
 #include <linux/fcntl.h>
+#include <linux/magic.h>
 #include <linux/mman.h>
 #include <linux/stat.h>
 
+#include "fs/inotify.h"
 #include "fs/locks.h"
 #include "fs/tmpfs.h"
 #include "fs/vfs.h"
@@ -78,6 +80,8 @@ int dentry_open(struct dentry *dentry, int flags, struct file **opened)
     }
     if (file->f_write && S_ISREG(inode->i_mode))
         inode->i_writers++;
+    if (!(flags & O_PATH))
+        fsnotify_dentry(dentry, IN_OPEN);
     *opened = file;
     return 0;
 fail:
@@ -95,6 +99,8 @@ void file_put(struct file *file)
 {
     if (!file || --file->f_count > 0)
         return;
+    if (file->f_read || file->f_write)
+        fsnotify_dentry(file->f_dentry, file->f_write ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     epoll_forget(file);
     locks_release_file(file);
     if (file->f_op->release)
@@ -109,7 +115,7 @@ void file_put(struct file *file)
 /* ---- files without a name ---- */
 
 static const struct inode_operations anon_inode_operations;
-static struct super_block anon_sb = {.s_type = "anon_inodefs", .s_dev = 15, .s_flags = SB_NOCACHE};
+static struct super_block anon_sb = {.s_type = "anon_inodefs", .s_magic = ANON_INODE_FS_MAGIC, .s_dev = 15, .s_flags = SB_NOCACHE};
 static struct inode anon_inode = {
     .i_op = &anon_inode_operations,
     .i_sb = &anon_sb,
@@ -118,6 +124,7 @@ static struct inode anon_inode = {
     .i_nlink = 1,
     .i_ino = 1,
     .i_locks = {&anon_inode.i_locks, &anon_inode.i_locks},
+    .i_watches = {&anon_inode.i_watches, &anon_inode.i_watches},
 };
 
 int anon_file(const char *name, struct inode *inode, const struct file_operations *fop, void *private,
@@ -196,7 +203,7 @@ static int finish_open(struct dentry *dentry, int flags, bool created, struct fi
         return err;
     if (flags & O_TRUNC && !created && S_ISREG(inode->i_mode)) {
         struct iattr attr = {.valid = ATTR_SIZE, .size = 0};
-        err = notify_change(inode, &attr, current->cred);
+        err = dentry_setattr(dentry, &attr);
         if (err)
             file_put(*opened);
     }
@@ -220,7 +227,10 @@ static int create(struct walk *w, uint32_t mode, struct dentry **made)
     if (err)
         return err;
     *made = d_alloc(w->at, w->at->d_sb, &w->last, inode);
-    return *made ? 0 : -ENOMEM;
+    if (!*made)
+        return -ENOMEM;
+    fsnotify_name(dir, IN_CREATE, &w->last);
+    return 0;
 }
 
 static int open_create(struct walk *w, int flags, uint32_t mode, struct file **opened)

@@ -10,6 +10,7 @@
 #include <asm/signal.h>
 #include <linux/eventpoll.h>
 #include <linux/fcntl.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 
 #include "fs/seq_file.h"
@@ -26,6 +27,7 @@
 struct pipe {
     char *buf; /* NULL until something is written */
     size_t size, head, len;
+    size_t reserved; /* see pipe.h */
     uint32_t files, readers, writers;
     uint32_t readers_ever, writers_ever; /* for the opens of a fifo that wait for each other */
     struct wait_queue read_wait, write_wait;
@@ -50,7 +52,14 @@ static struct pipe *pipe_of(const struct file *file)
 
 static size_t space(const struct pipe *pipe)
 {
-    return pipe->size - pipe->len;
+    return pipe->size - pipe->len - pipe->reserved;
+}
+
+static bool has_ring(struct pipe *pipe)
+{
+    if (!pipe->buf)
+        pipe->buf = page_alloc(pipe->size >> PAGE_SHIFT);
+    return pipe->buf;
 }
 
 /* Copies `n` bytes between the ring at `at` (counted from its start) and memory. */
@@ -110,11 +119,8 @@ static int64_t pipe_write(struct kiocb *kiocb, struct iov_iter *from)
     while (from->count > 0) {
         if (pipe->readers == 0)
             return done ? done : broken();
-        if (!pipe->buf) {
-            pipe->buf = page_alloc(pipe->size >> PAGE_SHIFT);
-            if (!pipe->buf)
-                return -ENOMEM;
-        }
+        if (!has_ring(pipe))
+            return -ENOMEM;
         if (space(pipe) < atomic) {
             if (kiocb->nonblock)
                 return done ? done : -EAGAIN;
@@ -240,7 +246,7 @@ static void pipe_evict(struct inode *inode)
 }
 
 static const struct inode_operations pipe_inode_operations = {.evict = pipe_evict};
-static struct super_block pipe_sb = {.s_type = "pipefs", .s_dev = 14, .s_flags = SB_NOCACHE};
+static struct super_block pipe_sb = {.s_type = "pipefs", .s_magic = PIPEFS_MAGIC, .s_dev = 14, .s_flags = SB_NOCACHE};
 
 int pipe_new(int flags, struct file **reader, struct file **writer)
 {
@@ -295,7 +301,7 @@ int pipe_set_size(struct file *file, uint64_t want)
         size *= 2;
     if (size > SIZE_MAX_USER && size > pipe->size && !capable(CAP_SYS_RESOURCE))
         return -EPERM;
-    if (size < pipe->len)
+    if (size < pipe->len + pipe->reserved)
         return -EBUSY;
     if (size == pipe->size)
         return (int)size;
@@ -313,4 +319,109 @@ int pipe_set_size(struct file *file, uint64_t want)
     pipe->size = size;
     wake_up_events(&pipe->write_wait, EPOLLOUT);
     return (int)size;
+}
+
+/* ---- for splice ---- */
+
+bool is_pipe(const struct file *file)
+{
+    return file->f_op == &fifo_operations;
+}
+
+bool pipe_same(const struct file *a, const struct file *b)
+{
+    return pipe_of(a) == pipe_of(b);
+}
+
+int pipe_wait_data(struct file *file, bool nonblock)
+{
+    struct pipe *pipe = pipe_of(file);
+
+    if (pipe->len == 0 && pipe->writers > 0) {
+        if (nonblock)
+            return -EAGAIN;
+        int err = wait_event(&pipe->read_wait, pipe->len > 0 || pipe->writers == 0);
+        if (err)
+            return err;
+    }
+    return pipe->len > 0;
+}
+
+int pipe_wait_room(struct file *file, bool nonblock)
+{
+    struct pipe *pipe = pipe_of(file);
+
+    if (pipe->readers > 0 && space(pipe) == 0) {
+        if (nonblock)
+            return -EAGAIN;
+        int err = wait_event(&pipe->write_wait, space(pipe) > 0 || pipe->readers == 0);
+        if (err)
+            return err;
+    }
+    return pipe->readers > 0 ? 0 : broken();
+}
+
+size_t pipe_peek(struct file *file, void *buf, size_t len)
+{
+    struct pipe *pipe = pipe_of(file);
+    struct iov_iter to;
+
+    len = MIN(len, pipe->len);
+    iov_iter_kernel(&to, buf, len);
+    ring_copy(pipe, pipe->head, len, &to, true);
+    return len;
+}
+
+size_t pipe_take(struct file *file, void *buf, size_t len)
+{
+    struct pipe *pipe = pipe_of(file);
+
+    len = pipe_peek(file, buf, len);
+    pipe->head = (pipe->head + len) % pipe->size;
+    pipe->len -= len;
+    pipe->reserved += len;
+    return len;
+}
+
+void pipe_put_back(struct file *file, const void *buf, size_t taken, size_t unused)
+{
+    struct pipe *pipe = pipe_of(file);
+    struct iov_iter from;
+
+    pipe->reserved -= taken;
+    if (unused > 0) {
+        pipe->head = (pipe->head + pipe->size - unused) % pipe->size;
+        iov_iter_kernel(&from, (char *)buf + taken - unused, unused);
+        ring_copy(pipe, pipe->head, unused, &from, false);
+        pipe->len += unused;
+        wake_up_events(&pipe->read_wait, EPOLLIN | EPOLLRDNORM);
+    }
+    if (unused < taken)
+        wake_up_events(&pipe->write_wait, EPOLLOUT | EPOLLWRNORM);
+}
+
+int pipe_reserve(struct file *file, size_t *len)
+{
+    struct pipe *pipe = pipe_of(file);
+
+    if (!has_ring(pipe))
+        return -ENOMEM;
+    *len = MIN(*len, space(pipe));
+    pipe->reserved += *len;
+    return 0;
+}
+
+void pipe_fill(struct file *file, const void *buf, size_t reserved, size_t len)
+{
+    struct pipe *pipe = pipe_of(file);
+    struct iov_iter from;
+
+    pipe->reserved -= reserved;
+    iov_iter_kernel(&from, (char *)buf, len);
+    ring_copy(pipe, pipe->head + pipe->len, len, &from, false);
+    pipe->len += len;
+    if (len > 0)
+        wake_up_events(&pipe->read_wait, EPOLLIN | EPOLLRDNORM);
+    if (len < reserved)
+        wake_up_events(&pipe->write_wait, EPOLLOUT | EPOLLWRNORM);
 }

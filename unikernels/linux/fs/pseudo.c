@@ -1,6 +1,5 @@
 #include "fs/pseudo.h"
 
-#include <asm/statfs.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
 
@@ -10,7 +9,6 @@
 
 struct pseudo_sb {
     struct super_block sb;
-    uint64_t magic;
     pseudo_owner *owner;
 };
 
@@ -244,13 +242,6 @@ static const struct file_operations pseudo_dir_operations = {
 
 /* ---- */
 
-static void pseudo_statfs(struct super_block *sb, struct statfs *st)
-{
-    st->f_type = (long)container_of(sb, struct pseudo_sb, sb)->magic;
-}
-
-static const struct super_operations pseudo_super_operations = {.statfs = pseudo_statfs};
-
 struct super_block *pseudo_new(const char *type, const struct pseudo_entry *root, uint64_t magic,
                                pseudo_owner *owner)
 {
@@ -258,11 +249,10 @@ struct super_block *pseudo_new(const char *type, const struct pseudo_entry *root
 
     if (!pseudo)
         return NULL;
-    pseudo->sb.s_op = &pseudo_super_operations;
     pseudo->sb.s_type = pseudo->sb.s_source = type;
     pseudo->sb.s_options = "";
     pseudo->sb.s_flags = SB_NOCACHE;
-    pseudo->magic = magic;
+    pseudo->sb.s_magic = magic;
     pseudo->owner = owner;
     struct inode *inode = new_inode(&pseudo->sb, root, 0);
     if (!inode || super_init(&pseudo->sb, inode)) {

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/stat.h>
 
+#include "fs/inotify.h"
 #include "fs/vfs.h"
 #include "mm/page.h"
 #include "task/task.h"
@@ -37,6 +38,8 @@ int64_t vfs_read(struct file *file, struct iov_iter *to, uint64_t *pos, unsigned
     int64_t done = file->f_op->read(&kiocb, to);
     if (done > 0 && has_positions(file))
         *(pos ? pos : &file->f_pos) = kiocb.pos;
+    if (done > 0)
+        fsnotify_dentry(file->f_dentry, IN_ACCESS);
     return done;
 }
 
@@ -86,6 +89,8 @@ int64_t vfs_write(struct file *file, struct iov_iter *from, uint64_t *pos, unsig
     int64_t done = file->f_op->write(&kiocb, from);
     if (done > 0 && has_positions(file))
         *(pos ? pos : &file->f_pos) = kiocb.pos;
+    if (done > 0)
+        fsnotify_dentry(file->f_dentry, IN_MODIFY);
     return done;
 }
 

@@ -169,6 +169,7 @@ static void tmpfs_evict(struct inode *inode)
             link = &(*link)->nid_next;
         *link = t->nid_next;
     }
+    xattrs_free(&t->xattrs);
     kfree(t);
 }
 
@@ -521,6 +522,11 @@ static int tmpfs_rename(struct inode *old_inode, const struct qstr *old_name, st
     return 0;
 }
 
+static struct xattrs *tmpfs_xattrs(struct inode *inode)
+{
+    return &tmpfs_inode(inode)->xattrs;
+}
+
 static int tmpfs_readlink(struct inode *inode, char *buf, size_t size)
 {
     const struct tmpfs_inode *t = tmpfs_inode(inode);
@@ -624,19 +630,23 @@ static const struct inode_operations tmpfs_dir_inode_operations = {
     .rename = tmpfs_rename,
     .tmpfile = tmpfs_tmpfile,
     .setattr = tmpfs_setattr,
+    .xattrs = tmpfs_xattrs,
     .evict = tmpfs_evict,
 };
 static const struct inode_operations tmpfs_file_inode_operations = {
     .setattr = tmpfs_setattr,
+    .xattrs = tmpfs_xattrs,
     .evict = tmpfs_evict,
 };
 static const struct inode_operations tmpfs_link_inode_operations = {
     .readlink = tmpfs_readlink,
     .setattr = tmpfs_setattr,
+    .xattrs = tmpfs_xattrs,
     .evict = tmpfs_evict,
 };
 static const struct inode_operations tmpfs_special_inode_operations = {
     .setattr = tmpfs_setattr,
+    .xattrs = tmpfs_xattrs,
     .evict = tmpfs_evict,
 };
 

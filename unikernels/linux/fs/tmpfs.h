@@ -19,6 +19,7 @@
 #include "fs/erofs.h"
 #include "fs/page_tree.h"
 #include "fs/vfs.h"
+#include "fs/xattr.h"
 
 struct tmpfs_dirent; /* tmpfs.c */
 
@@ -35,6 +36,7 @@ struct tmpfs_inode {
     struct erofs_inode lower;
     bool has_lower;
     bool dirty;
+    struct xattrs xattrs;
     struct tmpfs_inode *nid_next;
     union {
         struct {

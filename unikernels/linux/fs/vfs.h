@@ -43,6 +43,7 @@ struct process;
 struct seq_file;
 struct statfs;
 struct super_block;
+struct xattrs;
 
 /* ---- inodes ---- */
 
@@ -98,6 +99,8 @@ struct inode_operations {
     int (*setattr)(struct inode *inode, const struct iattr *attr);
     /* Brings i_size, i_uid… up to date where they are not kept. */
     void (*getattr)(struct inode *inode);
+    /* The inode's extended attributes (xattr.h). NULL: EOPNOTSUPP. */
+    struct xattrs *(*xattrs)(struct inode *inode);
     /* The last reference is gone. NULL: the inode lives as long as its file system. */
     void (*evict)(struct inode *inode);
 };
@@ -119,6 +122,7 @@ struct inode {
     uint64_t i_blocks; /* of 512 bytes */
     struct __kernel_timespec i_atime, i_mtime, i_ctime, i_btime;
     struct list i_locks; /* fcntl and flock, see locks.c */
+    struct list i_watches; /* inotify.c; each holds a reference */
     struct pipe *i_pipe; /* of a fifo that is open */
 };
 
@@ -138,6 +142,9 @@ bool inode_owner_or_capable(const struct inode *inode, const struct cred *cred);
 
 /* Sets attributes as chmod, chown, truncate and utimensat may: EPERM, EROFS, EINVAL. */
 int notify_change(struct inode *inode, struct iattr *attr, const struct cred *cred);
+
+/* The same for a name's inode, and those that watch it are told. As the current task. */
+int dentry_setattr(struct dentry *dentry, struct iattr *attr);
 
 /* After a write by a task that may not keep them: the setuid and setgid bits go. */
 void inode_remove_privs(struct inode *inode);
@@ -166,6 +173,7 @@ struct super_block {
     const char *s_source; /* device column of /proc/mounts */
     const char *s_options; /* further options in /proc/mounts, with leading comma; may be empty */
     uint32_t s_flags;
+    uint64_t s_magic;           /* f_type of statfs(2), if the file system does not say itself */
     uint32_t s_dev;             /* minor of the anonymous device, major 0 */
     uint32_t s_id;              /* of mountinfo */
     struct dentry *s_root;      /* of any type: a bind-mounted file is a file system of one inode */

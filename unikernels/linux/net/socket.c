@@ -4,6 +4,7 @@
 #include <asm/signal.h>
 #include <linux/fcntl.h>
 #include <linux/limits.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 
 #include "fs/vfs.h"
@@ -146,7 +147,7 @@ static int socket_setattr(struct inode *inode, const struct iattr *attr)
 }
 
 static const struct inode_operations socket_inode_operations = {.evict = socket_evict, .setattr = socket_setattr};
-static struct super_block socket_sb = {.s_type = "sockfs", .s_dev = 12, .s_flags = SB_NOCACHE};
+static struct super_block socket_sb = {.s_type = "sockfs", .s_magic = SOCKFS_MAGIC, .s_dev = 12, .s_flags = SB_NOCACHE};
 
 int socket_file(struct socket *sock, int flags, struct file **made)
 {

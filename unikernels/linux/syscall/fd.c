@@ -11,10 +11,12 @@
 
 #include "fs/eventfd.h"
 #include "fs/fdtable.h"
+#include "fs/inotify.h"
 #include "fs/locks.h"
 #include "fs/pipe.h"
 #include "fs/tmpfs.h"
 #include "lib/string.h"
+#include "mm/kmalloc.h"
 #include "mm/uaccess.h"
 #include "syscall/table.h"
 #include "task/task.h"
@@ -251,6 +253,70 @@ long sys_flock(long fd, long operation)
     if (!file)
         return -EBADF;
     long err = locks_flock(file, (int)operation);
+    file_put(file);
+    return err;
+}
+
+/* ---- inotify ---- */
+
+long sys_inotify_init1(long flags)
+{
+    struct file *file;
+
+    if (flags & ~(long)(IN_CLOEXEC | IN_NONBLOCK))
+        return -EINVAL;
+    int err = inotify_new((int)flags & O_NONBLOCK, &file);
+    return err ? err : install(file, flags & IN_CLOEXEC);
+}
+
+long sys_inotify_init(void)
+{
+    return sys_inotify_init1(0);
+}
+
+static int add_watch(struct file *inotify, uaddr_t path_addr, uint32_t mask)
+{
+    struct dentry *dentry;
+    unsigned lookup = (mask & IN_DONT_FOLLOW ? 0 : LOOKUP_FOLLOW) | (mask & IN_ONLYDIR ? LOOKUP_DIRECTORY : 0);
+    char *path = path_from_user(path_addr);
+
+    if (IS_ERR(path))
+        return (int)PTR_ERR(path);
+    int err = path_lookup(AT_FDCWD, path, lookup, &dentry);
+    kfree(path);
+    if (err)
+        return err;
+    err = inode_permission(dentry->d_inode, current->cred, MAY_READ);
+    if (!err)
+        err = inotify_add(inotify, dentry->d_inode, mask);
+    dput(dentry);
+    return err;
+}
+
+long sys_inotify_add_watch(long fd, long path, long mask_arg)
+{
+    uint32_t mask = (uint32_t)mask_arg;
+    const uint32_t options = IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK | IN_MASK_ADD | IN_MASK_CREATE | IN_ONESHOT;
+
+    if (!(mask & (IN_ALL_EVENTS | options | IN_ISDIR | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED)))
+        return -EINVAL;
+    struct file *file = fget((int)fd);
+    if (!file)
+        return -EBADF;
+    long wd = -EINVAL;
+    if (!(mask & IN_MASK_ADD && mask & IN_MASK_CREATE))
+        wd = inotify_is(file) ? add_watch(file, (uaddr_t)path, mask) : -EINVAL;
+    file_put(file);
+    return wd;
+}
+
+long sys_inotify_rm_watch(long fd, long wd)
+{
+    struct file *file = fget((int)fd);
+
+    if (!file)
+        return -EBADF;
+    long err = inotify_remove(file, (int)wd);
     file_put(file);
     return err;
 }

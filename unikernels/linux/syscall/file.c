@@ -1,9 +1,11 @@
 /* Data of open files: reading, writing, positions, sizes, folders' entries. */
 #include <asm/signal.h>
+#include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
 
+#include "fs/inotify.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
@@ -237,12 +239,12 @@ static int check_size(int64_t size)
     return 0;
 }
 
-static int set_size(struct inode *inode, int64_t size)
+static int set_size(struct dentry *dentry, int64_t size)
 {
     struct iattr attr = {.valid = ATTR_SIZE, .size = (uint64_t)size};
     int err = check_size(size);
 
-    return err ? err : notify_change(inode, &attr, current->cred);
+    return err ? err : dentry_setattr(dentry, &attr);
 }
 
 long sys_ftruncate(long fd, long size)
@@ -253,7 +255,7 @@ long sys_ftruncate(long fd, long size)
         return -EBADF;
     long err = -EINVAL;
     if (size >= 0 && file->f_write && S_ISREG(file->f_inode->i_mode))
-        err = set_size(file->f_inode, size);
+        err = set_size(file->f_dentry, size);
     file_put(file);
     return err;
 }
@@ -281,7 +283,7 @@ long sys_truncate(long path_addr, long size)
     if (!err && inode->i_executed)
         err = -ETXTBSY;
     if (!err)
-        err = set_size(inode, size);
+        err = set_size(dentry, size);
     dput(dentry);
     return err;
 }
@@ -308,7 +310,11 @@ long sys_fallocate(long fd, long mode, long offset, long len)
     else if (!file->f_op->fallocate)
         err = -EOPNOTSUPP;
     else
+        err = mode & FALLOC_FL_KEEP_SIZE || (uint64_t)(offset + len) <= file->f_inode->i_size ? 0 : check_size(offset + len);
+    if (!err)
         err = file->f_op->fallocate(file, (int)mode, (uint64_t)offset, (uint64_t)len);
+    if (!err)
+        fsnotify_dentry(file->f_dentry, IN_MODIFY);
     file_put(file);
     return err;
 }
@@ -348,9 +354,18 @@ long sys_syncfs(long fd)
 
 long sys_sync_file_range(long fd, long offset, long len, long flags)
 {
-    (void)offset;
-    (void)len;
-    return fget_check((int)fd, flags & ~7l ? -EINVAL : 0);
+    struct file *file = fget((int)fd);
+
+    if (!file)
+        return -EBADF;
+    uint32_t mode = file->f_inode->i_mode;
+    long err = 0;
+    if (flags & ~7l || offset < 0 || len < 0 || len > INT64_MAX - offset)
+        err = -EINVAL;
+    else if (!S_ISREG(mode) && !S_ISBLK(mode) && !S_ISDIR(mode) && !S_ISLNK(mode))
+        err = -ESPIPE;
+    file_put(file);
+    return err;
 }
 
 /* All data is in memory: advice on how it will be used changes nothing. */
@@ -437,6 +452,7 @@ static long list_folder(int fd, uaddr_t buf, size_t len, bool old)
     long err = -ENOTDIR;
     if (file->f_op->readdir) {
         err = file->f_op->readdir(file, &l.ctx);
+        fsnotify_dentry(file->f_dentry, IN_ACCESS);
         if (!err)
             err = l.err;
         file->f_pos = l.ctx.pos;

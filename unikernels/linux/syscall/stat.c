@@ -154,7 +154,7 @@ long sys_statx(long dfd, long path, long flags, long mask, long buf)
 static long put_statfs(struct dentry *dentry, uaddr_t to)
 {
     struct super_block *sb = dentry->d_sb;
-    struct statfs st = {.f_bsize = PAGE_SIZE, .f_frsize = PAGE_SIZE, .f_namelen = NAME_MAX};
+    struct statfs st = {.f_type = (long)sb->s_magic, .f_bsize = PAGE_SIZE, .f_frsize = PAGE_SIZE, .f_namelen = NAME_MAX};
 
     if (sb->s_op && sb->s_op->statfs)
         sb->s_op->statfs(sb, &st);
@@ -242,7 +242,7 @@ long sys_access(long path, long mode)
 static long change_mode(struct dentry *dentry, long mode)
 {
     struct iattr attr = {.valid = ATTR_MODE, .mode = (uint32_t)mode & 07777};
-    int err = S_ISLNK(dentry->d_inode->i_mode) ? -EOPNOTSUPP : notify_change(dentry->d_inode, &attr, current->cred);
+    int err = S_ISLNK(dentry->d_inode->i_mode) ? -EOPNOTSUPP : dentry_setattr(dentry, &attr);
 
     dput(dentry);
     return err;
@@ -277,7 +277,7 @@ static long change_owner(struct dentry *dentry, long uid, long gid)
         attr.valid |= ATTR_UID;
     if ((int)gid != -1)
         attr.valid |= ATTR_GID;
-    int err = notify_change(dentry->d_inode, &attr, current->cred);
+    int err = dentry_setattr(dentry, &attr);
     dput(dentry);
     return err;
 }
@@ -345,7 +345,7 @@ static long set_times(struct dentry *dentry, const struct __kernel_timespec time
     if (!err && both_now && !inode_owner_or_capable(inode, current->cred))
         err = inode_permission(inode, current->cred, MAY_WRITE);
     if (!err && attr.valid)
-        err = notify_change(inode, &attr, current->cred);
+        err = dentry_setattr(dentry, &attr);
     dput(dentry);
     return err;
 }
@@ -405,41 +405,3 @@ long sys_utime(long path, long times_addr)
     int err = lookup_at(AT_FDCWD, path, 0, 0, true, &dentry);
     return err ? err : set_times(dentry, times_addr ? times : NULL);
 }
-
-/* ---- extended attributes: none of our file systems has any ---- */
-
-static long no_xattr(long path, bool follow, long result)
-{
-    struct dentry *dentry;
-    int err = lookup_at(AT_FDCWD, path, 0, 0, follow, &dentry);
-
-    if (err)
-        return err;
-    dput(dentry);
-    return result;
-}
-
-#define XATTR_PATH(name, follow, result, ...)                                     \
-    long sys_##name(long path, __VA_ARGS__)                                       \
-    {                                                                             \
-        return no_xattr(path, follow, result);                                    \
-    }
-#define XATTR_FD(name, result, ...)                                               \
-    long sys_##name(long fd, __VA_ARGS__)                                         \
-    {                                                                             \
-        return fget_check((int)fd, result);                                       \
-    }
-#define UNUSED_LONG __attribute__((unused)) long
-
-XATTR_PATH(setxattr, true, -EOPNOTSUPP, UNUSED_LONG b, UNUSED_LONG c, UNUSED_LONG d, UNUSED_LONG e)
-XATTR_PATH(lsetxattr, false, -EOPNOTSUPP, UNUSED_LONG b, UNUSED_LONG c, UNUSED_LONG d, UNUSED_LONG e)
-XATTR_FD(fsetxattr, -EOPNOTSUPP, UNUSED_LONG b, UNUSED_LONG c, UNUSED_LONG d, UNUSED_LONG e)
-XATTR_PATH(getxattr, true, -EOPNOTSUPP, UNUSED_LONG b, UNUSED_LONG c, UNUSED_LONG d)
-XATTR_PATH(lgetxattr, false, -EOPNOTSUPP, UNUSED_LONG b, UNUSED_LONG c, UNUSED_LONG d)
-XATTR_FD(fgetxattr, -EOPNOTSUPP, UNUSED_LONG b, UNUSED_LONG c, UNUSED_LONG d)
-XATTR_PATH(listxattr, true, 0, UNUSED_LONG b, UNUSED_LONG c)
-XATTR_PATH(llistxattr, false, 0, UNUSED_LONG b, UNUSED_LONG c)
-XATTR_FD(flistxattr, 0, UNUSED_LONG b, UNUSED_LONG c)
-XATTR_PATH(removexattr, true, -EOPNOTSUPP, UNUSED_LONG b)
-XATTR_PATH(lremovexattr, false, -EOPNOTSUPP, UNUSED_LONG b)
-XATTR_FD(fremovexattr, -EOPNOTSUPP, UNUSED_LONG b)
