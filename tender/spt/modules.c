@@ -19,6 +19,7 @@ const struct module *const modules[] = {
     &module_boot_config,
     &module_rootfs_map,
     &module_memctl,
+    &module_stack_guards,
     &module_sud,
     &module_vtimer,
     NULL,

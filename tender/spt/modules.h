@@ -15,6 +15,7 @@ extern const struct module module_exec_heap;
 extern const struct module module_boot_config;
 extern const struct module module_rootfs_map;
 extern const struct module module_memctl;
+extern const struct module module_stack_guards;
 extern const struct module module_sud;
 extern const struct module module_vtimer;
 

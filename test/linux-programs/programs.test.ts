@@ -362,6 +362,14 @@ describe('Linux programs', function () {
       }
     });
 
+    it('still fault under the strict profile where a stack grows too far, of the first thread or another', async () => {
+      const strict = (spec: Draft): void => {
+        spec.annotations = { 'io.runnc.profile': 'strict' };
+      };
+      for (const which of ['overflow', 'overflow-of-a-thread'])
+        expect((await run(['probe', which], strict)).status, which).to.equal(139);
+    });
+
     it('are refused under a profile that does not exist', async () => {
       const { status, stderr } = await run(['hello-static'], (spec) => {
         spec.annotations = { 'io.runnc.profile': 'loose' };

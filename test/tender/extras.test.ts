@@ -270,6 +270,17 @@ describe('extras of the tender', () => {
     expectRefusal(run(['vtimer'], 'spin'), 'the extra vtimer needs the extra sud');
   });
 
+  it('leave closed gaps between places for stacks where the guest cannot close memory itself', () => {
+    const large = (extras: readonly Extra[], what: string): Outcome =>
+      tender(['--mem=16384', allow(...extras), guest, what]);
+    const GIB = 2 ** 30;
+    expect(printed(large(['sud'], 'info'))).to.include({ stack_slots: 4 * GIB, stack_slots_count: 256 });
+    expect(printed(large(['sud', 'memctl'], 'info'))).to.include({ stack_slots: 0, stack_slots_count: 0 });
+    expect(printed(large([], 'info'))).to.include({ stack_slots: 0, stack_slots_count: 0 });
+    expect(printed(run(['sud'], 'info')), 'a small memory').to.include({ stack_slots: 0 });
+    expect(large(['sud'], 'stack-guard').stdout.toString()).to.equal('above\nsignal=11\n');
+  });
+
   describe('memctl', () => {
     it('protects and forgets guest memory', () => {
       expect(printed(run(['memctl', 'sud'], 'protect'))).to.deep.equal({ protect: 0, signal: 11 });

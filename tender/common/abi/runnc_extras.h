@@ -94,6 +94,13 @@ struct runnc_extras_note {
 #define RUNNC_IMAGES_MAX 64u
 
 /*
+ * Places for stacks, for a guest with sud that is not granted memctl: the lowest
+ * bytes of each are closed. A thread that needs more than its place runs into them.
+ */
+#define RUNNC_STACK_SLOT_BYTES 0x1000000ull
+#define RUNNC_STACK_GUARD_BYTES 0x10000ull
+
+/*
  * Handed to the entry point in place of upstream's boot info, with which it
  * begins. Everything the host gives is in here, so that a second boot info can
  * refill the guest's table when a snapshot is resumed.
@@ -140,6 +147,9 @@ struct runnc_boot_info {
     uint64_t program;
     uint64_t program_size;
     uint64_t program_offset;
+    uint64_t stack_slots; /* address of the first place for a stack; 0 if there are none */
+    uint32_t stack_slots_count;
+    uint32_t pad;
     /* vnet: taps, in the order of the plan. */
     uint32_t vnet_count; /* at most RUNNC_VNET_MAX */
     int32_t vnet_fd[RUNNC_VNET_MAX];

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,11 @@ static int overflow(int depth)
 
     frame[0] = (char)depth;
     return overflow(depth + 1) + frame[0];
+}
+
+static void *overflow_thread(void *depth)
+{
+    return (void *)(long)overflow(depth != NULL);
 }
 
 /* Holds as many MiB, and frees them; goes on at SIGUSR1. */
@@ -116,6 +122,10 @@ int main(int argc, char **argv)
         wait_for_signal();
     if (!strcmp(what, "overflow"))
         return overflow(0);
+    if (!strcmp(what, "overflow-of-a-thread")) {
+        pthread_t thread;
+        return pthread_create(&thread, NULL, overflow_thread, NULL) || pthread_join(thread, NULL);
+    }
     if (!strcmp(what, "guard")) {
         volatile char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         return *page = 1;

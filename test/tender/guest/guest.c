@@ -182,6 +182,8 @@ static void show_boot_info(const struct runnc_boot_info *boot)
     print_value("segments", boot->segments);
     print_value("segments_size", boot->segments_size);
     if (segments != NULL) print_value("segments_last", segments[boot->segments_size - 1]);
+    print_value("stack_slots", boot->stack_slots);
+    print_value("stack_slots_count", boot->stack_slots_count);
     print_value("program", boot->program);
     print_value("program_size", boot->program_size);
     print_value("program_offset", boot->program_offset);
@@ -323,7 +325,12 @@ void _start(struct runnc_boot_info *boot)
         HOST(__NR_mprotect, heap, boot->madvise_max + PAGE, PROT_NONE, 0, 0);
     else if (is(what, "protect-growing"))
         HOST(__NR_mprotect, heap, PAGE, PROT_GROWSDOWN, 0, 0);
-    else if (is(what, "forget-rootfs")) {
+    else if (is(what, "stack-guard")) {
+        volatile uint8_t *slot = (volatile uint8_t *)boot->stack_slots;
+        slot[RUNNC_STACK_GUARD_BYTES] = 1;
+        print("above\n");
+        slot[RUNNC_STACK_GUARD_BYTES - 1] = 1;
+    } else if (is(what, "forget-rootfs")) {
         print_value("forget", (uint64_t)-HOST(__NR_madvise, boot->rootfs, boot->rootfs_size, MADV_DONTNEED, 0, 0));
         print_value("then", *(const uint8_t *)boot->rootfs);
     } else if (is(what, "forget-rootfs-part"))

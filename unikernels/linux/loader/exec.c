@@ -250,7 +250,7 @@ static long map_stack(struct mm *mm, bool executable, struct stack_writer *w)
     uint64_t limit = task_rlimit(RLIMIT_STACK);
     size_t size = limit == RLIM64_INFINITY ? STACK_DEFAULT : PAGE_UP(MIN(MAX(limit, STACK_MIN), STACK_MAX));
     int prot = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
-    uaddr_t start = mm_find_free(mm, size, PAGE_SIZE, ZONE_HIGH);
+    uaddr_t start = mm_find_stack(mm, size);
 
     if (!start) return -ENOMEM;
     long r = mm_map_anonymous(mm, start, size, prot, VMA_STACK | VMA_NORESERVE);

@@ -13,6 +13,7 @@ static struct {
     bool memctl, image_used;
     /* Private mappings of the companion's file: all of it, and one program's part again at its own address. */
     struct range companion, program;
+    struct range stacks; /* places for stacks, see runnc_extras.h */
     /*
      * Without memctl: what may hold something. Memory is wiped when it is
      * mapped again and not when it is unmapped, so that a big reservation that
@@ -45,6 +46,8 @@ void memory_init(uaddr_t user_end)
     if (info->segments)
         memory.companion = (struct range){info->segments, PAGE_UP(info->segments + info->segments_size)};
     if (info->program) memory.program = (struct range){info->program, info->program + info->program_size};
+    memory.stacks = (struct range){info->stack_slots,
+                                   info->stack_slots + info->stack_slots_count * RUNNC_STACK_SLOT_BYTES};
     if (memory.memctl) {
         /* Programs' part and all that is free around it; a page more guards the kernel's arena. */
         close_memory((uintptr_t)kernel_end, user_end + PAGE_SIZE, PROT_NONE);
@@ -76,10 +79,35 @@ bool memory_is_closed(void)
     return memory.memctl;
 }
 
+static bool overlap(const struct range *r, uaddr_t start, uaddr_t end)
+{
+    return start < r->end && end > r->start;
+}
+
 bool memory_in_companion(uaddr_t start, uaddr_t end)
 {
-    return (start < memory.companion.end && end > memory.companion.start) ||
-           (start < memory.program.end && end > memory.program.start);
+    return overlap(&memory.companion, start, end) || overlap(&memory.program, start, end);
+}
+
+bool memory_set_apart(uaddr_t start, uaddr_t end, struct range *taken)
+{
+    const struct range *all[] = {&memory.companion, &memory.program, &memory.stacks};
+
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        if (!overlap(all[i], start, end)) continue;
+        *taken = *all[i];
+        return true;
+    }
+    return false;
+}
+
+bool memory_in_stack_guard(uaddr_t start, uaddr_t end)
+{
+    if (!overlap(&memory.stacks, start, end)) return false;
+    uaddr_t from = MAX(start, memory.stacks.start) - memory.stacks.start;
+
+    return from % RUNNC_STACK_SLOT_BYTES < RUNNC_STACK_GUARD_BYTES ||
+           ALIGN_UP(from, RUNNC_STACK_SLOT_BYTES) < MIN(end, memory.stacks.end) - memory.stacks.start;
 }
 
 bool memory_companion_pristine(uaddr_t start, uaddr_t end)

@@ -34,6 +34,11 @@ void memory_image_release(void);
 
 /* The segments companion's places in guest memory. */
 bool memory_in_companion(uaddr_t start, uaddr_t end); /* they overlap */
+/* Overlaps with what is not for just any mapping: the companion, the places for stacks. *taken is all of that. */
+struct range;
+bool memory_set_apart(uaddr_t start, uaddr_t end, struct range *taken);
+/* Overlaps with a gap below a place for a stack, which stays closed. */
+bool memory_in_stack_guard(uaddr_t start, uaddr_t end);
 /* True if the companion's bytes there are as in the file: nobody has written to them. */
 bool memory_companion_pristine(uaddr_t start, uaddr_t end);
 

@@ -12,6 +12,7 @@
 #include "mm/kmalloc.h"
 #include "mm/lazy.h"
 #include "mm/memory.h"
+#include "mm/rangeset.h"
 #include "mm/share.h"
 #include "mm/trampoline.h"
 #include "mm/vma.h"
@@ -125,9 +126,13 @@ static uaddr_t find_upwards(uaddr_t from, uaddr_t to, size_t len, size_t align)
 
     while (start < to && len <= to - start) {
         const struct vma *v = overlapping(start, start + len);
-        if (!v && !memory_in_companion(start, start + len)) return start;
-        uaddr_t next = v ? v->end : start + MAX(align, 1ul << 20);
-        start = ALIGN_UP(next, align);
+        struct range taken;
+        if (v)
+            start = ALIGN_UP(v->end, align);
+        else if (memory_set_apart(start, start + len, &taken))
+            start = ALIGN_UP(taken.end, align);
+        else
+            return start;
     }
     return 0;
 }
@@ -140,9 +145,14 @@ static uaddr_t find_downwards(uaddr_t from, uaddr_t to, size_t len, size_t align
         uaddr_t start = ALIGN_DOWN(end - len, align);
         if (start < from) break;
         const struct vma *v = overlapping(start, start + len);
-        if (!v && !memory_in_companion(start, start + len)) return start;
+        struct range taken;
         /* The highest of the overlapping ones would save steps, the lowest is as right. */
-        end = v ? vma_low(v) : start;
+        if (v)
+            end = vma_low(v);
+        else if (memory_set_apart(start, start + len, &taken))
+            end = taken.start;
+        else
+            return start;
     }
     return 0;
 }
@@ -170,9 +180,21 @@ uaddr_t mm_find_free(struct mm *mm, size_t len, size_t align, enum mm_zone zone)
     return found;
 }
 
+uaddr_t mm_find_stack(struct mm *mm, size_t len)
+{
+    const struct runnc_boot_info *info = host_boot_info();
+
+    for (uint32_t i = 0; i < info->stack_slots_count; i++) {
+        uaddr_t start = info->stack_slots + i * RUNNC_STACK_SLOT_BYTES + RUNNC_STACK_GUARD_BYTES;
+        if (len <= RUNNC_STACK_SLOT_BYTES - RUNNC_STACK_GUARD_BYTES && !overlapping(start, start + len)) return start;
+    }
+    return mm_find_free(mm, len, PAGE_SIZE, ZONE_HIGH);
+}
+
 bool mm_is_reserved(uaddr_t start, uaddr_t end)
 {
-    return start < trampoline_start() + TRAMPOLINE_REGION && end > trampoline_start();
+    return (start < trampoline_start() + TRAMPOLINE_REGION && end > trampoline_start()) ||
+           memory_in_stack_guard(start, end);
 }
 
 size_t user_range_max(uaddr_t addr)

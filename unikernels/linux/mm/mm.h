@@ -112,6 +112,8 @@ enum mm_zone {
 };
 /* A free range of all processes; 0 if there is none. */
 uaddr_t mm_find_free(struct mm *mm, size_t len, size_t align, enum mm_zone zone);
+/* For a stack: where memory cannot be closed, right above a gap that the tender has closed. */
+uaddr_t mm_find_stack(struct mm *mm, size_t len);
 
 /*
  * The program's memory for uaccess.c: is [addr, addr + n) in the programs' part of

@@ -14,6 +14,7 @@
 #include "mm/memory.h"
 #include "mm/mm.h"
 #include "mm/page.h"
+#include "mm/rangeset.h"
 #include "mm/share.h"
 #include "mm/vma.h"
 #include "loader/elf_in_place.h"
@@ -329,10 +330,13 @@ static long map_in_place(struct mm *mm, uaddr_t addr, size_t len, int prot, int 
 
 static uaddr_t choose_place(struct mm *mm, uaddr_t hint, size_t len, int flags, struct file *file, int prot)
 {
+    struct range taken;
+
     hint = PAGE_DOWN(hint);
     if (hint && range_valid(hint, len) && vma_range_free(mm, hint, hint + len) &&
-        !mm_mapped_elsewhere(mm, hint, hint + len) && !memory_in_companion(hint, hint + len))
+        !mm_mapped_elsewhere(mm, hint, hint + len) && !memory_set_apart(hint, hint + len, &taken))
         return hint;
+    if (flags & MAP_STACK) return mm_find_stack(mm, len);
     /* Code goes where a patched call site can reach the gate. */
     bool low = flags & MAP_32BIT || (file && (prot & PROT_EXEC || flags & MAP_DENYWRITE));
     uaddr_t found = low ? mm_find_free(mm, len, PAGE_SIZE, ZONE_LOW_EXEC) : 0;
@@ -581,9 +585,10 @@ long mm_remap(struct mm *mm, uaddr_t old, size_t old_len, size_t new_len, int fl
     if (new_len > old_len && over_limits(mm, new_len - old_len, v->prot, MAP_PRIVATE)) return -ENOMEM;
 
     uaddr_t end = old + old_len, new_end = old + new_len;
+    struct range taken;
     if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && v->end == end && range_valid(end, new_len - old_len) &&
         !v->file && !(v->flags & VMA_SEGMENT) && vma_range_free(mm, end, new_end) &&
-        !mm_mapped_elsewhere(mm, end, new_end) && !memory_in_companion(end, new_end)) {
+        !mm_mapped_elsewhere(mm, end, new_end) && !memory_set_apart(end, new_end, &taken)) {
         struct vma more = *v;
         more.start = end;
         more.end = new_end;
@@ -592,7 +597,7 @@ long mm_remap(struct mm *mm, uaddr_t old, size_t old_len, size_t new_len, int fl
     }
     if (v->flags & VMA_HOME && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && v->end == end &&
         range_valid(end, new_len - old_len) && vma_range_free(mm, end, new_end) &&
-        !mm_mapped_elsewhere(mm, end, new_end) && !memory_in_companion(end, new_end) &&
+        !mm_mapped_elsewhere(mm, end, new_end) && !memory_set_apart(end, new_end, &taken) &&
         map_home(mm, end, new_len - old_len, v->prot, true, v->file, v->offset + (end - v->start)) >= 0)
         return (long)old;
     if (!(flags & MREMAP_MAYMOVE)) return -ENOMEM;
@@ -671,12 +676,13 @@ long mm_advise(struct mm *mm, uaddr_t addr, size_t len, int advice)
 long mm_set_brk(struct mm *mm, uaddr_t brk)
 {
     uaddr_t old = PAGE_UP(mm->brk), new = PAGE_UP(brk);
+    struct range taken;
 
     if (brk < mm->brk_start || !user_range_max(brk)) return (long)mm->brk;
     if (brk - mm->brk_start > task_rlimit(RLIMIT_DATA)) return (long)mm->brk;
     if (new > old) {
         if (over_limits(mm, new - old, PROT_READ | PROT_WRITE, MAP_PRIVATE)) return (long)mm->brk;
-        if (!vma_range_free(mm, old, new) || memory_in_companion(old, new)) return (long)mm->brk;
+        if (!vma_range_free(mm, old, new) || memory_set_apart(old, new, &taken)) return (long)mm->brk;
         if (map_at(mm, old, new - old, PROT_READ | PROT_WRITE, VMA_HEAP, NULL, 0) < 0) return (long)mm->brk;
     } else if (new < old && unmap_range(mm, new, old)) {
         return (long)mm->brk;
