@@ -187,6 +187,23 @@ describe('docker, with a Linux image', function () {
     expect(await docker.docker('wait', id)).to.equal('137');
   });
 
+  it('a shell starts programs, also in the background and through pipes', async () => {
+    const script =
+      'echo one; cat /etc/motd | cat; (exit 3); echo $?; for i in 1 2; do id -u & done; wait; exit 5';
+    const { status, stdout, stderr } = await run([], ['sh', '-c', script]);
+    expect({ status, stderr }).to.deep.equal({ status: 5, stderr: '' });
+    expect(stdout).to.equal('one\nfrom the image\n3\n0\n0\n');
+  });
+
+  it('--init puts a process 1 before the program, which passes signals on', async () => {
+    const { status, stdout } = await run(['--init'], ['sh', '-c', 'echo $$; exit 4']);
+    expect({ status, isFirst: stdout === '1\n' }).to.deep.equal({ status: 4, isFirst: false });
+    const id = await detached(['--init'], ['probe', 'wait']);
+    await says(id, 'ready');
+    await docker.docker('stop', '--time=30', id);
+    expect(await docker.inspect(id, '.State.ExitCode')).to.equal('143');
+  });
+
   it('logs keep what a container said that has ended, and it can be started again', async () => {
     const id = await detached([], ['echo', 'once']);
     await docker.docker('wait', id);

@@ -666,6 +666,29 @@ static void a_signal_handler_in_both(void)
     signal(SIGUSR1, SIG_DFL);
 }
 
+static volatile sig_atomic_t children_ended;
+static void on_child(int sig)
+{
+    (void)sig;
+    children_ended++;
+}
+
+/* The signal that ends the wait and the child that ends it come together: the child is reported, not lost. */
+static void a_handled_sigchld_while_waiting(void)
+{
+    struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART};
+
+    T(sigaction(SIGCHLD, &action, NULL));
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = fork();
+        if (!pid)
+            _exit(3 + i);
+        T(finish(pid));
+    }
+    say("handler ran: %d", children_ended > 0);
+    T(wait(NULL));
+}
+
 const struct test_case cases[] = {
     CASE(data_bss_stack_heap),
     CASE(patterns_over_many_turns),
@@ -692,5 +715,6 @@ const struct test_case cases[] = {
     CASE(fork_in_a_vforked_child),
     CASE(write_barriers),
     CASE(a_signal_handler_in_both),
+    CASE(a_handled_sigchld_while_waiting),
     {NULL, NULL},
 };

@@ -67,7 +67,8 @@ int wait_for_child(struct wait_for *w)
     struct process *p = current->process;
     bool any = false, found = false;
 
-    int err = wait_event(&p->child_wait, (found = look(p, w, &any)) || !any || w->options & WNOHANG);
+    /* A look that finds one reaps it, and the condition may be asked again (its SIGCHLD ends the sleep). */
+    int err = wait_event(&p->child_wait, found || (found = look(p, w, &any)) || !any || w->options & WNOHANG);
     if (err) return err;
     if (!found && !any) return -ECHILD;
     if (!found) w->pid = 0;
