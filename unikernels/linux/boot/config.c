@@ -73,6 +73,13 @@ static void check_layer(const struct runnc_record *r)
     if (has_target && (!l->size || l->path[l->path_len + l->size - 1])) bad("a link without its target", r->type);
 }
 
+/* A record of the network: its size, and its family if it has one. */
+static void check_network(const struct runnc_record *r, size_t size, const uint8_t *family)
+{
+    if (r->len != size) bad("of the wrong size", r->type);
+    if (family && *family != 2 && *family != 10) bad("neither IPv4 nor IPv6", r->type);
+}
+
 static void check_record(const struct runnc_record *r)
 {
     switch (r->type) {
@@ -104,17 +111,15 @@ static void check_record(const struct runnc_record *r)
     case RUNNC_REC_FLAGS:
         if (r->len != sizeof(uint32_t)) bad("of the wrong size", r->type);
         break;
-    case RUNNC_REC_NETDEV:
-        if (r->len != sizeof(struct runnc_rec_netdev)) bad("of the wrong size", r->type);
-        break;
+    case RUNNC_REC_NETDEV: check_network(r, sizeof(struct runnc_rec_netdev), NULL); break;
     case RUNNC_REC_NETADDR:
-        if (r->len != sizeof(struct runnc_rec_netaddr)) bad("of the wrong size", r->type);
+        check_network(r, sizeof(struct runnc_rec_netaddr), &((const struct runnc_rec_netaddr *)r->data)->family);
         break;
     case RUNNC_REC_NETROUTE:
-        if (r->len != sizeof(struct runnc_rec_netroute)) bad("of the wrong size", r->type);
+        check_network(r, sizeof(struct runnc_rec_netroute), &((const struct runnc_rec_netroute *)r->data)->family);
         break;
     case RUNNC_REC_NETNEIGH:
-        if (r->len != sizeof(struct runnc_rec_netneigh)) bad("of the wrong size", r->type);
+        check_network(r, sizeof(struct runnc_rec_netneigh), &((const struct runnc_rec_netneigh *)r->data)->family);
         break;
     default: bad("unknown", r->type);
     }

@@ -13,6 +13,7 @@
 #include "mm/kmalloc.h"
 #include "mm/mm.h"
 #include "mm/page_impl.h"
+#include "net/inet/inet_init.h"
 #include "task/cred_impl.h"
 #include "task/fork_hooks.h"
 #include "task/sched.h"
@@ -140,6 +141,7 @@ void kernel_main(const struct runnc_boot_info *info)
     boot_config_lists();
     uts_init();
     sched_init();
+    inet_init();
     if (boot_config.flags & RUNNC_BOOT_STRACE) pending_work |= WORK_STRACE;
 
     struct task *t = first_process();

@@ -4,6 +4,10 @@
 
 static const struct socket_family *const families[] = {
     &unix_family,
+    &inet_family,
+    &inet6_family,
+    &netlink_family,
+    &packet_family,
 };
 
 int socket_create(int family, int type, int protocol, struct socket **made)

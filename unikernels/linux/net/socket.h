@@ -188,6 +188,7 @@ struct socket_family {
 
 /* A family's entry in the table of family.c. */
 extern const struct socket_family unix_family; /* net/unix/ */
+extern const struct socket_family inet_family, inet6_family, netlink_family, packet_family; /* net/inet/ */
 
 /* By the table: -EAFNOSUPPORT, -EINVAL for a type that does not exist. */
 int socket_create(int family, int type, int protocol, struct socket **made);
