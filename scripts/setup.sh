@@ -10,6 +10,7 @@ build_packages=(
   gcc g++ make python3 libc6-dev # the native parts and node-gyp
   musl-tools libseccomp-dev pkg-config # the tender, and its filter
   xorriso erofs-utils            # rootfs images, at run time too
+  patch xz-utils ca-certificates # lwIP's sources, which the build gets through apt-get
 )
 test_packages=(
   docker.io podman containerd runc crun            # the callers we are tested with, and the peers of the bench

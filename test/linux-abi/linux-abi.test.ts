@@ -55,12 +55,12 @@ interface Program {
 }
 
 const glibc = [
-  ...['path', 'data', 'events', 'access', 'files', 'watch', 'unix', 'pty', 'random'],
+  ...['path', 'data', 'events', 'access', 'files', 'watch', 'unix', 'inet', 'pty', 'random'],
   ...['memory', 'mapping', 'threads', 'pthreads', 'futexes', 'signals', 'queues', 'faults'],
   ...['forks'],
   ...['system', 'timers', 'identity'],
 ];
-const musl = ['path', 'data', 'events', 'threads', 'signals', 'forks'];
+const musl = ['path', 'data', 'events', 'inet', 'threads', 'signals', 'forks'];
 const programs: readonly Program[] = [
   ...glibc.map((source): Program => ({ name: source, source, compiler: 'gcc' })),
   ...musl.map((source): Program => ({ name: `${source}-musl`, source, compiler: 'musl-gcc' })),

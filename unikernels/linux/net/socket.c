@@ -105,7 +105,9 @@ static int64_t socket_ioctl(struct file *file, uint32_t cmd, uint64_t arg)
 {
     struct socket *sock = file->f_private;
 
-    return sock->ops->ioctl ? sock->ops->ioctl(sock, cmd, arg) : -ENOTTY;
+    int64_t done = sock->ops->ioctl ? sock->ops->ioctl(sock, cmd, arg) : -ENOTTY;
+
+    return done == -ENOTTY ? socket_device_ioctl(cmd, arg) : done;
 }
 
 static void socket_release(struct file *file)

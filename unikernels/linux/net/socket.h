@@ -140,6 +140,9 @@ struct socket *socket_of(const struct file *file);
 /* The inode number that /proc/PID/fd and /proc/net show; 0 without a file. */
 uint64_t socket_ino(const struct socket *sock);
 
+/* What sockets of all families can be asked about interfaces (SIOCGIF*): net/inet/ioctl.c. ENOTTY. */
+int64_t socket_device_ioctl(uint32_t cmd, uint64_t arg);
+
 /* What SO_ERROR has to say, as a negative errno or 0; it is said once. */
 int socket_take_error(struct socket *sock);
 

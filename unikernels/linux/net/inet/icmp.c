@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/eventpoll.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 
 #include "lib/string.h"
 #include "lwip/icmp.h"
@@ -255,7 +256,7 @@ static void complete(const struct raw_sock *raw, const struct datagram_route *ro
     }
 }
 
-static int64_t raw_sendmsg(struct socket *sock, struct socket_message *msg, int64_t deadline)
+static int64_t raw_sock_sendmsg(struct socket *sock, struct socket_message *msg, int64_t deadline)
 {
     struct raw_sock *raw = raw_of(sock);
     struct datagram_route route;
@@ -294,7 +295,7 @@ out:
     return result;
 }
 
-static int64_t raw_recvmsg(struct socket *sock, struct socket_message *msg, int64_t deadline)
+static int64_t raw_sock_recvmsg(struct socket *sock, struct socket_message *msg, int64_t deadline)
 {
     struct raw_sock *raw = raw_of(sock);
 
@@ -303,7 +304,7 @@ static int64_t raw_recvmsg(struct socket *sock, struct socket_message *msg, int6
 
 /* ---- the rest ---- */
 
-static int raw_bind(struct socket *sock, const struct socket_address *addr)
+static int raw_sock_bind(struct socket *sock, const struct socket_address *addr)
 {
     struct raw_sock *raw = raw_of(sock);
     ip_addr_t ip;
@@ -318,7 +319,7 @@ static int raw_bind(struct socket *sock, const struct socket_address *addr)
     return 0;
 }
 
-static int raw_connect(struct socket *sock, const struct socket_address *addr, int64_t deadline)
+static int raw_sock_connect(struct socket *sock, const struct socket_address *addr, int64_t deadline)
 {
     (void)deadline;
     return datagram_connect(inet_of(sock), addr, false);
@@ -353,7 +354,7 @@ static uint32_t raw_poll(struct socket *sock)
 
 static int64_t raw_ioctl(struct socket *sock, uint32_t cmd, uint64_t arg)
 {
-    return cmd == FIONREAD ? put_user_u32(arg, datagram_next_len(&raw_of(sock)->rx)) : inet_ioctl(sock, cmd, arg);
+    return cmd == FIONREAD ? put_user_u32(arg, datagram_next_len(&raw_of(sock)->rx)) : -ENOTTY;
 }
 
 static void raw_release(struct socket *sock)
@@ -366,11 +367,11 @@ static void raw_release(struct socket *sock)
 }
 
 static const struct socket_ops raw_ops = {
-    .bind = raw_bind,
-    .connect = raw_connect,
+    .bind = raw_sock_bind,
+    .connect = raw_sock_connect,
     .getname = inet_getname,
-    .sendmsg = raw_sendmsg,
-    .recvmsg = raw_recvmsg,
+    .sendmsg = raw_sock_sendmsg,
+    .recvmsg = raw_sock_recvmsg,
     .setsockopt = raw_setsockopt,
     .getsockopt = raw_getsockopt,
     .poll = raw_poll,

@@ -98,7 +98,6 @@ struct inet_sock *port_next(enum port_space space, uint16_t port, struct inet_so
 
 int inet_setsockopt(struct socket *sock, int level, int name, uaddr_t value, uint32_t len);
 int inet_getsockopt(struct socket *sock, int level, int name, uaddr_t value, uaddr_t len);
-int64_t inet_ioctl(struct socket *sock, uint32_t cmd, uint64_t arg);
 
 /* ---- families ---- */
 

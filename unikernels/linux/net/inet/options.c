@@ -15,6 +15,12 @@
 #define SOL_RAW_LEVEL 255
 #define SOL_UDP_LEVEL 17
 
+/* As in the C library; <linux/ipv6.h> has it with much else. */
+struct in6_pktinfo {
+    struct in6_addr ipi6_addr;
+    int ipi6_ifindex;
+};
+
 static bool *flag4(struct inet_sock *inet, int name)
 {
     switch (name) {

@@ -66,7 +66,7 @@ static bool conflicts(const struct inet_sock *inet, uint16_t port, bool to_liste
         if (to_listen && !other->base.listening) continue;
         if (!may_share(inet, other, to_listen)) return true;
     }
-    return !to_listen && inet->base.type == SOCK_STREAM && !inet->base.reuseaddr && tcp_port_accepted(port);
+    return !to_listen && inet->base.type == SOCK_STREAM && tcp_port_accepted(port, inet->base.reuseaddr);
 }
 
 static int take(struct inet_sock *inet, uint16_t port)
@@ -92,7 +92,7 @@ int port_take(struct inet_sock *inet, uint16_t port)
         bool used = false;
         const struct inet_sock *other;
         list_for_each(other, bucket, port_link) used |= other->local_port == port;
-        if (!used && !(inet->base.type == SOCK_STREAM && tcp_port_accepted(port))) return take(inet, port);
+        if (!used && !(inet->base.type == SOCK_STREAM && tcp_port_accepted(port, false))) return take(inet, port);
     }
     return -EADDRINUSE;
 }

@@ -343,38 +343,49 @@ static int64_t tcp_sendmsg(struct socket *sock, struct socket_message *msg, int6
 
 /* ---- receiving ---- */
 
-static bool readable(const struct tcp_sock *tcp)
+/* Nothing more will come, or something is to be told before. */
+static bool ended(const struct tcp_sock *tcp)
 {
-    return tcp->rx_len > 0 || tcp->eof || tcp->rx_shut || tcp->inet.base.error;
+    return tcp->eof || tcp->rx_shut || tcp->inet.base.error;
+}
+
+/* Looks without taking: once there is as much as was asked for, or as there will be. */
+static int64_t peek(struct tcp_sock *tcp, struct socket_message *msg, size_t target, int64_t deadline)
+{
+    struct socket *sock = &tcp->inet.base;
+    const bool discard = msg->flags & MSG_TRUNC;
+
+    int err = socket_wait(sock, tcp->rx_len >= target || ended(tcp), tcp->rx_len > 0 && target == 1 ? DONT_WAIT : deadline);
+    if (tcp->rx_len > 0) return rx_copy(tcp, &msg->iter, true, discard);
+    if (sock->error) return socket_take_error(sock);
+    return ended(tcp) ? 0 : err;
 }
 
 static int64_t tcp_recvmsg(struct socket *sock, struct socket_message *msg, int64_t deadline)
 {
     struct tcp_sock *tcp = tcp_of(sock);
-    const bool peek = msg->flags & MSG_PEEK;
     int64_t done = 0;
 
     if (msg->flags & MSG_ERRQUEUE) return -EAGAIN;
     if (msg->flags & MSG_OOB) return -EINVAL;
-    if (tcp->state == TCP_SOCK_LISTEN) return -ENOTCONN;
-    size_t target = msg->flags & MSG_WAITALL ? msg->iter.count : MIN((size_t)sock->rcvlowat, msg->iter.count);
-    while (msg->iter.count > 0) {
-        if (tcp->rx_len > (peek ? (size_t)done : 0)) {
-            ssize_t n = rx_copy(tcp, &msg->iter, peek, msg->flags & MSG_TRUNC);
+    if (tcp->state == TCP_SOCK_LISTEN || (tcp->state == TCP_SOCK_CLOSED && !ended(tcp))) return -ENOTCONN;
+    size_t target = MAX(msg->flags & MSG_WAITALL ? msg->iter.count : MIN((size_t)sock->rcvlowat, msg->iter.count), 1u);
+    if (msg->flags & MSG_PEEK) return peek(tcp, msg, target, deadline);
+    do {
+        if (tcp->rx_len > 0) {
+            ssize_t n = rx_copy(tcp, &msg->iter, false, msg->flags & MSG_TRUNC);
             if (n < 0) return done ? done : n;
             done += n;
-            if (!peek) rx_consumed(tcp, (size_t)n);
-            if (peek) return done;
+            rx_consumed(tcp, (size_t)n);
+            if (n == 0) break;
             continue;
         }
-        if (done >= (int64_t)MAX(target, 1u)) break;
-        if (done > 0 && (sock->error || tcp->eof || tcp->rx_shut)) break;
+        if (done >= (int64_t)target || (done > 0 && ended(tcp))) break;
         if (sock->error) return socket_take_error(sock);
-        if (tcp->eof || tcp->rx_shut) break;
-        if (tcp->state == TCP_SOCK_CLOSED) return -ENOTCONN;
-        int err = socket_wait(sock, readable(tcp), deadline);
+        if (ended(tcp)) break;
+        int err = socket_wait(sock, tcp->rx_len > 0 || ended(tcp), deadline);
         if (err) return done ? done : err;
-    }
+    } while (msg->iter.count > 0);
     return done;
 }
 
@@ -453,7 +464,7 @@ static int64_t tcp_ioctl(struct socket *sock, uint32_t cmd, uint64_t arg)
     case SIOCOUTQNSD:
         return put_user_u32(arg, pcb ? pcb->snd_lbb - pcb->snd_nxt : 0);
     default:
-        return inet_ioctl(sock, cmd, arg);
+        return -ENOTTY;
     }
 }
 

@@ -32,12 +32,13 @@ struct tcp_sock {
     bool eof;          /* the other end will send no more */
     bool rx_shut, tx_shut;
     bool was_reset;    /* so the next send is EPIPE */
-    bool counted;      /* by tcp_port_accepted() */
     bool first;        /* connect(2) has not told yet how it went */
 
     struct pbuf *rx, *rx_last; /* through pbuf->next; tot_len means nothing here */
     uint32_t rx_offset;        /* read of the first one */
     size_t rx_len;             /* bytes that wait */
+
+    uint16_t *counted; /* where tcp_port_accepted() counts it */
 
     /* A listener's. */
     int backlog;
@@ -71,11 +72,13 @@ void tcp_attach(struct tcp_sock *tcp, struct tcp_conn *conn);
 void tcp_abort_conn(struct tcp_sock *tcp);
 void tcp_options_to_conn(struct tcp_sock *tcp);
 
+/* As struct tcp_info and /proc/net/tcp have it. */
+uint8_t tcp_linux_state(const struct tcp_sock *tcp);
+
 size_t tcp_send_space(const struct tcp_sock *tcp);
 
-/* Sockets made by accept(2) that hold this port without SO_REUSEADDR. */
-bool tcp_port_accepted(uint16_t port);
-void tcp_port_count(struct tcp_sock *tcp);
+/* Sockets made by accept(2) keep one out that would bind this port; reuseaddr: its SO_REUSEADDR. */
+bool tcp_port_accepted(uint16_t port, bool reuseaddr);
 void tcp_port_uncount(struct tcp_sock *tcp);
 
 int tcp_sock_connect(struct socket *sock, const struct socket_address *addr, int64_t deadline);

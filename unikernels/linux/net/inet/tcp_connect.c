@@ -147,11 +147,15 @@ int tcp_sock_connect(struct socket *sock, const struct socket_address *addr, int
             return pending ? pending : -ECONNABORTED;
         }
         int err = begin(tcp, addr);
+        if (err == -ECONNREFUSED && deadline == DONT_WAIT) { /* as if the answer came a moment later */
+            tcp->first = true;
+            tcp_dead(tcp, ECONNREFUSED);
+            return -EINPROGRESS;
+        }
         if (err) {
             forget_ends(tcp);
             return err;
         }
-        if (tcp->state == TCP_SOCK_CONNECTED) return 0;
         tcp->first = true;
         if (deadline == DONT_WAIT) return -EINPROGRESS;
         break;

@@ -17,24 +17,27 @@
 
 /* ---- ports of accepted connections ---- */
 
-static uint16_t accepted[65536]; /* connections without SO_REUSEADDR, cut at the largest number */
+/* By whether they allow others (SO_REUSEADDR); more than fit are not counted. */
+static uint16_t accepted[2][65536];
 
-bool tcp_port_accepted(uint16_t port)
+bool tcp_port_accepted(uint16_t port, bool reuseaddr)
 {
-    return accepted[port] > 0;
+    return accepted[0][port] > 0 || (!reuseaddr && accepted[1][port] > 0);
 }
 
-void tcp_port_count(struct tcp_sock *tcp)
+static void count(struct tcp_sock *tcp)
 {
-    if (tcp->inet.base.reuseaddr || accepted[tcp->inet.local_port] == UINT16_MAX) return;
-    accepted[tcp->inet.local_port]++;
-    tcp->counted = true;
+    uint16_t *number = &accepted[tcp->inet.base.reuseaddr][tcp->inet.local_port];
+
+    if (*number == UINT16_MAX) return;
+    ++*number;
+    tcp->counted = number;
 }
 
 void tcp_port_uncount(struct tcp_sock *tcp)
 {
-    if (tcp->counted) accepted[tcp->inet.local_port]--;
-    tcp->counted = false;
+    if (tcp->counted) --*tcp->counted;
+    tcp->counted = NULL;
 }
 
 /* ---- the listener ---- */
@@ -112,7 +115,7 @@ static struct tcp_sock *new_connection(struct tcp_sock *listener, const ip_addr_
     tcp->inet.remote_port = remote_port;
     tcp->state = TCP_SOCK_CONNECTED;
     tcp->listener = listener;
-    tcp_port_count(tcp);
+    count(tcp);
     list_add_tail(&listener->ready_list, &tcp->queue_link);
     listener->queued++;
     return tcp;

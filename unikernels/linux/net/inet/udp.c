@@ -240,7 +240,7 @@ static int64_t udp_ioctl(struct socket *sock, uint32_t cmd, uint64_t arg)
     switch (cmd) {
     case FIONREAD: return put_user_u32(arg, datagram_next_len(&udp_of(sock)->rx));
     case SIOCOUTQ: return put_user_u32(arg, 0);
-    default: return inet_ioctl(sock, cmd, arg);
+    default: return -ENOTTY;
     }
 }
 

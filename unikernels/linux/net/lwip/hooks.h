@@ -10,10 +10,6 @@ struct tcp_hdr;
 struct tcp_pcb;
 struct tcp_pcb_listen;
 
-void *net_pool_alloc(size_t n);
-void *net_pool_calloc(size_t n, size_t size);
-void net_pool_free(void *p);
-
 /* RFC 6528: from a keyed hash of the connection and a clock. */
 uint32_t net_tcp_isn(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port);
 #define LWIP_HOOK_TCP_ISN net_tcp_isn
@@ -36,7 +32,7 @@ struct netif *net_route4(const ip4_addr_t *src, const ip4_addr_t *dst);
 const ip4_addr_t *net_gateway4(struct netif *netif, const ip4_addr_t *dst);
 struct netif *net_route6(const ip6_addr_t *src, const ip6_addr_t *dst);
 const ip6_addr_t *net_gateway6(struct netif *netif, const ip6_addr_t *dst);
-#define LWIP_HOOK_IP4_ROUTE_SRC net_route4
+/* LWIP_HOOK_IP4_ROUTE_SRC is in lwipopts.h, for lwip/ip4.h looks at it before it has this file. */
 #define LWIP_HOOK_ETHARP_GET_GW net_gateway4
 #define LWIP_HOOK_IP6_ROUTE net_route6
 #define LWIP_HOOK_ND6_GET_GW net_gateway6

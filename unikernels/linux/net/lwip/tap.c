@@ -340,7 +340,6 @@ static err_t netif_setup(struct netif *netif)
     netif->name[0] = 'e';
     netif->name[1] = 't';
     netif->mtu = (uint16_t)device->mtu;
-    netif->mtu6 = (uint16_t)device->mtu;
     netif->hwaddr_len = ETH_ALEN;
     memcpy(netif->hwaddr, device->mac, ETH_ALEN);
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;

@@ -8,6 +8,7 @@
 #include "lwip/ip6_frag.h"
 #include "lwip/nd6.h"
 #include "lwip/priv/tcp_priv.h"
+#include "lwip/sys.h"
 #include "lwip/timeouts.h"
 #include "net/lwip/device.h"
 #include "time/clock.h"
@@ -25,6 +26,9 @@ u32_t sys_now(void)
 {
     return (u32_t)(clock_monotonic() / NSEC_PER_MSEC);
 }
+
+/* Called by lwip_init(). */
+void sys_timeouts_init(void) {}
 
 /* lwIP says so for each new connection; net_timers_arm() looks by itself. */
 void tcp_timer_needed(void) {}

@@ -70,9 +70,8 @@
 #define ETHARP_SUPPORT_STATIC_ENTRIES 1
 #define LWIP_NETIF_HWADDRHINT 0
 #define LWIP_MULTICAST_TX_OPTIONS 0
-#define ENABLE_LOOPBACK 0 /* net/inet/ keeps what is for this machine */
 #define LWIP_HAVE_LOOPIF 0
-#define LWIP_NETIF_LOOPBACK 0
+#define LWIP_NETIF_LOOPBACK 0 /* net/inet/ keeps what is for this machine */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 #define LWIP_CHECKSUM_ON_COPY 0
 
@@ -104,15 +103,14 @@
 #define TCP_TMR_INTERVAL 40 /* ms: delayed acknowledgements; twice that is the grain of retransmission */
 #define TCP_RTO_MIN 200     /* ms, as Linux */
 #define LWIP_TCP_RTO_TIME 1000
-#define TCP_SYNMAXRTX 60
+#define TCP_SYNMAXRTX 6 /* with the first after a second, and doubling: 127 seconds, as Linux */
 #define TCP_MAXRTX 12
 #define TCP_MSL 30000UL /* ms */
-#define TCP_FIN_WAIT_TIMEOUT 60000
-#define TCP_SYN_RCVD_TIMEOUT 20000
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1 /* they forbid a queue of 32000 pbufs */
 #define LWIP_DISABLE_MEMP_SANITY_CHECKS 1
 #define LWIP_TCP_CLOSE_TIMEOUT_MS_DEFAULT 0
 
+#define LWIP_HOOK_IP4_ROUTE_SRC net_route4
 #define LWIP_HOOK_FILENAME "net/lwip/hooks.h"
 
 #endif

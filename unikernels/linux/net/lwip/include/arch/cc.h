@@ -6,9 +6,11 @@
 #include "lib/random.h"
 #include "lib/string.h"
 #include "lib/types.h"
+#include "net/lwip/pool.h"
 
 #define LWIP_NO_CTYPE_H 1
 #define LWIP_NO_UNISTD_H 1
+#define SSIZE_MAX LONG_MAX /* lib/types.h has ssize_t */
 #define LWIP_DONT_PROVIDE_BYTEORDER_FUNCTIONS
 #define lwip_htons(x) __builtin_bswap16(x)
 #define lwip_htonl(x) __builtin_bswap32(x)
