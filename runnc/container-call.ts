@@ -17,7 +17,6 @@ export function loadContainer({ globals, operands }: Call): Container {
 export function createOptions({ globals, options, operands, log }: Call): CreateOptions {
   const pidFile = options.text('pid-file');
   const consoleSocket = options.text('console-socket');
-  const onProgress = progressBar('building the image of the rootfs');
   if ((options.integer('preserve-fds', 0) ?? 0) > 0) {
     log.warn('--preserve-fds: the descriptors are left out: a guest has no use for descriptors of the host');
   }
@@ -31,7 +30,7 @@ export function createOptions({ globals, options, operands, log }: Call): Create
     ...(consoleSocket === undefined || consoleSocket === '' ? {} : { consoleSocket }),
     noPivot: options.flag('no-pivot'),
     noNewKeyring: options.flag('no-new-keyring'),
-    ...(onProgress === undefined ? {} : { onProgress }),
+    onProgress: progressBar('building the image of the rootfs'),
     onWarning: (message) => {
       log.warn(message);
     },

@@ -10,9 +10,11 @@ interface Bar {
   stop(): void;
 }
 
-/** undefined where nobody is looking. The bar goes away when the work is done, or the process ends. */
-export function progressBar(title: string): ((progress: BuildProgress) => void) | undefined {
-  if (!process.stderr.isTTY) return undefined;
+/**
+ * The bar goes away when the work is done, or the process ends. Standard error is looked at only once there is
+ * something to show: to open it as a stream costs Bun more than all the rest of a call.
+ */
+export function progressBar(title: string): (progress: BuildProgress) => void {
   const started = performance.now();
   let bar: Bar | undefined;
   let state: 'waiting' | 'loading' | 'shown' | 'done' = 'waiting';
@@ -23,6 +25,10 @@ export function progressBar(title: string): ((progress: BuildProgress) => void) 
     bar = undefined;
   };
   const show = async ({ doneBytes, totalBytes }: BuildProgress): Promise<void> => {
+    if (!process.stderr.isTTY) {
+      stop();
+      return;
+    }
     state = 'loading';
     // Only here: a start that builds nothing must not load it.
     const { SingleBar } = (await import('cli-progress')).default;

@@ -5,8 +5,7 @@
  *
  * The addon is loaded by the first call, not by the import.
  */
-import { closeSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import { assetPath, isBundled, readAsset } from './assets.ts';
 import { RunncError } from './errors.ts';
 
@@ -243,30 +242,47 @@ function addon(): Addon {
   return loaded;
 }
 
+/** Both engines have it; createRequire would be one more module for every call to load. */
 function loadFile(path: string): Addon {
-  return createRequire(import.meta.url)(path) as Addon;
+  const module = { exports: {} };
+  process.dlopen(module, path);
+  return module.exports as Addon;
 }
 
 /**
  * The one-file program: Bun would extract the addon into TMPDIR, trust what it finds there and leave it behind. Ours
- * goes through a memfd.
+ * goes through a file that has no name and ends with this process.
  */
 function loadEmbedded(): Addon {
-  // Only Bun has this module, and only the one-file program comes here.
-  const ffi = createRequire(import.meta.url)('bun:ffi') as BunFfi;
-  const library = ffi.dlopen('libc.so.6', { memfd_create: { args: ['cstring', 'u32'], returns: 'int' } });
-  const fd = library.symbols.memfd_create(Buffer.from('runnc.node\0'), MFD_CLOEXEC);
-  library.close();
-  if (fd < 0) throw new RunncError('HOST', 'memfd_create failed: the addon cannot be loaded');
+  try {
+    return loadThrough(openSync('/dev/shm', O_TMPFILE | constants.O_RDWR, 0o600));
+  } catch {
+    // No tmpfs there, or nothing in it may be executed. The other way is as good but slower: it needs bun:ffi.
+    return loadThrough(openMemfd());
+  }
+}
+
+function loadThrough(fd: number): Addon {
   try {
     writeFileSync(fd, readAsset('runnc.node'));
-    const module = { exports: {} };
-    process.dlopen(module, `/proc/self/fd/${String(fd)}`);
-    return module.exports as Addon;
+    return loadFile(`/proc/self/fd/${String(fd)}`);
   } finally {
     closeSync(fd);
   }
 }
+
+function openMemfd(): number {
+  // Only Bun has this module, and only the one-file program comes here.
+  const ffi = process.getBuiltinModule('bun:ffi') as unknown as BunFfi;
+  const library = ffi.dlopen('libc.so.6', { memfd_create: { args: ['cstring', 'u32'], returns: 'int' } });
+  const fd = library.symbols.memfd_create(Buffer.from('runnc.node\0'), MFD_CLOEXEC);
+  library.close();
+  if (fd < 0) throw new RunncError('HOST', 'memfd_create failed: the addon cannot be loaded');
+  return fd;
+}
+
+/** open(2); node:fs does not know it. */
+const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
 
 const MFD_CLOEXEC = 1;
 

@@ -23,6 +23,25 @@ describe('runnc run', () => {
     expect(stdout).to.equal('Hello from a unikernel\n');
   });
 
+  it('runs where no folder for temporary files can be written or lets anything be executed', async () => {
+    const call = [runtime, '--root', host.root, 'run', '--bundle', host.bundle('hello'), 'noexec'];
+    for (const mount of [
+      'mount -o remount,noexec /dev/shm',
+      'mount -t tmpfs -o ro none /dev/shm',
+      'mount -t proc none /dev/shm',
+    ]) {
+      const result = await runCommand('unshare', [
+        '-m',
+        'sh',
+        '-c',
+        `${mount} && TMPDIR=/proc exec "$@"`,
+        'sh',
+        ...call,
+      ]);
+      expect(result, mount).to.deep.equal({ status: 0, stdout: 'Hello from a unikernel\n', stderr: '' });
+    }
+  });
+
   it('returns every way in which a guest ends', async () => {
     for (const [args, status] of [
       [['exit', '0'], 0],
