@@ -41,6 +41,11 @@ export function errorMessage(error: unknown): string {
   return text.replace(/\s*\n\s*/g, ' ');
 }
 
+/** Quoted, on one line and short: the text comes from a document that nobody vouches for. */
+export function shorten(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
+}
+
 /** The errno name ("ENOENT") of a Node system error, if it is one. */
 export function errnoOf(error: unknown): string | undefined {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;

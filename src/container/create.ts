@@ -119,7 +119,7 @@ async function createLocked(
   reached('record-written');
   // From within a user namespace the kernel lets nobody into the host's cgroups.
   const inUserNamespace = spec.linux?.namespaces?.some(({ type }) => type === 'user') ?? false;
-  const doors = inUserNamespace ? undefined : cgroup.make(spec.linux?.resources);
+  const doors = inUserNamespace ? undefined : await cgroup.make(spec.linux?.resources);
   for (const fd of doors?.taskFds ?? []) keep(fd);
   if (doors?.cloneFd !== undefined) keep(doors.cloneFd);
   reached('cgroup-made');

@@ -1,5 +1,4 @@
 /** From a bundle to what runs: the guest, its memory, and what it finds attached. */
-import { release } from 'node:os';
 import { RunncError } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
 import { resolveGuest, type ResolvedGuest } from '../guest/resolve.ts';
@@ -132,7 +131,10 @@ async function prepareLinux(
   options: CreateOptions,
   keep: Keep,
 ): Promise<PreparedGuest> {
-  const { checkLinuxHost, linuxGuest } = await import('../guest/linux.ts');
+  const [{ release, totalmem }, { checkLinuxHost, linuxGuest }] = await Promise.all([
+    import('node:os'),
+    import('../guest/linux.ts'),
+  ]);
   const { spec } = bundle;
   checkLinuxHost(process.arch, release());
   const mounts = await mountsOf(bundle);
@@ -147,7 +149,7 @@ async function prepareLinux(
     path: program.path,
     mounts,
     delta: image.delta,
-    memoryBytes: linuxMemoryBytes(spec),
+    memoryBytes: linuxMemoryBytes(spec, totalmem()),
     strace: options.strace ?? false,
   });
   const bootConfigFd = keep(sealedMemfd('boot-config', guest.bootConfig ?? Buffer.alloc(0), 'data'));

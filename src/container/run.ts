@@ -1,6 +1,5 @@
 /** Creates a container, starts it and stays with it until its end, the way a shell runs a program. */
 import { closeSync } from 'node:fs';
-import { constants } from 'node:os';
 import {
   type ExitStatus,
   getWindowSize,
@@ -80,7 +79,7 @@ const FORWARDED: readonly NodeJS.Signals[] = [
 
 class SignalForwarder {
   /** What came before there was anyone to get it. */
-  readonly #early: NodeJS.Signals[] = [];
+  readonly #early: number[] = [];
   #container: Container | undefined;
 
   constructor() {
@@ -89,18 +88,22 @@ class SignalForwarder {
 
   forwardTo(container: Container): void {
     this.#container = container;
-    for (const signal of this.#early) this.#onSignal(signal);
+    for (const number of this.#early) this.#pass(number);
   }
 
   close(): void {
     for (const signal of FORWARDED) process.off(signal, this.#onSignal);
   }
 
-  readonly #onSignal = (signal: NodeJS.Signals): void => {
-    if (this.#container === undefined) this.#early.push(signal);
-    // It may have ended a moment ago.
-    else this.#container.kill(constants.signals[signal]).catch(() => undefined);
+  readonly #onSignal = (_: NodeJS.Signals, number: number): void => {
+    this.#pass(number);
   };
+
+  #pass(number: number): void {
+    if (this.#container === undefined) this.#early.push(number);
+    // It may have ended a moment ago.
+    else this.#container.kill(number).catch(() => undefined);
+  }
 }
 
 /** This process's own end of a container's terminal. */

@@ -1,7 +1,7 @@
 /** Lets the program of a created container run. */
 import { errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
-import { start } from '../sandbox/launch.ts';
+import { start } from '../sandbox/start.ts';
 import { openCgroup } from '../sandbox/cgroups/index.ts';
 import type { ContainerRecord } from './record.ts';
 import { ociState, statusOf } from './status.ts';

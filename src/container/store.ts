@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { delay } from '../delay.ts';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { stateFolder } from '../host-user.ts';
 import { lockFile, tryLockFile } from '../native.ts';

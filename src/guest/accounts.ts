@@ -1,8 +1,7 @@
 /** As whom a program of the image runs: process.user, with names looked up in the image's passwd(5) and group(5). */
 import { closeSync, constants, fstatSync, readFileSync } from 'node:fs';
-import { errnoOf, RunncError } from '../errors.ts';
+import { errnoOf, RunncError, shorten } from '../errors.ts';
 import { openInRoot } from '../native.ts';
-import { shorten } from '../oci/schema.ts';
 import type { User } from '../oci/spec.ts';
 
 export interface ResolvedUser {

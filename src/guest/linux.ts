@@ -1,8 +1,7 @@
 /** A Linux program of the image as a Guest: our own kernel, told by a boot config what to run and as whom. */
 import { hostname } from 'node:os';
-import { RunncError } from '../errors.ts';
+import { RunncError, shorten } from '../errors.ts';
 import { capabilityBits } from '../oci/capabilities.ts';
-import { shorten } from '../oci/schema.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { Rlimit } from '../oci/spec.ts';
 import type { GuestMount, MountedFile } from '../rootfs/mounts.ts';

@@ -1,9 +1,8 @@
 /** Finds process.args[0] in the rootfs and says which kind of guest runs it. */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { posix } from 'node:path';
-import { errnoOf, RunncError } from '../errors.ts';
+import { errnoOf, RunncError, shorten } from '../errors.ts';
 import { openInRoot } from '../native.ts';
-import { shorten } from '../oci/schema.ts';
 import type { Bundle } from '../oci/bundle.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { Mount } from '../oci/spec.ts';

@@ -1,6 +1,5 @@
 /** A Solo5 unikernel of the image as a Guest: its arguments plain, its devices matched by name. */
-import { RunncError } from '../errors.ts';
-import { shorten } from '../oci/schema.ts';
+import { RunncError, shorten } from '../errors.ts';
 import type { Guest } from './guest.ts';
 import type { Inspection, Solo5Inspection } from './inspect.ts';
 import type { Manifest } from './manifest.ts';

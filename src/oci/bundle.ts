@@ -1,8 +1,8 @@
 /** Reads and checks a bundle: a directory with config.json and a root file system (runtime-spec bundle.md). */
 import { closeSync, fstatSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { errnoOf, errorMessage, RunncError } from '../errors.ts';
-import { shorten, validate, type Schema } from './schema.ts';
+import { errnoOf, errorMessage, RunncError, shorten } from '../errors.ts';
+import { validate, type Schema } from './schema.ts';
 import { checkRules, whyNot, type RunnableSpec } from './spec-rules.ts';
 import { resourcesSchema, specSchema } from './spec-schema.ts';
 import type { Resources } from './spec.ts';

@@ -1,5 +1,4 @@
-import { RunncError } from '../errors.ts';
-import { shorten } from './schema.ts';
+import { RunncError, shorten } from '../errors.ts';
 
 /** runc's alphabet: letters, digits and _ + , - . */
 const ALPHABET = /^[\w+,\-.]+$/;

@@ -3,7 +3,7 @@
  * costs more to load than this whole check takes. A schema checks in place and copies nothing; the
  * TypeScript compiler holds each schema against the type it stands for.
  */
-import { RunncError } from '../errors.ts';
+import { RunncError, shorten } from '../errors.ts';
 
 export interface Schema<T> {
   /** What the user should have written: "a string". */
@@ -163,11 +163,6 @@ function describe(value: unknown): string {
   if (typeof value === 'object') return 'an object';
   if (typeof value === 'string') return shorten(value);
   return String(value);
-}
-
-/** Quoted, on one line and short: the text comes from a document that nobody vouches for. */
-export function shorten(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
 }
 
 function isText(value: unknown): boolean {

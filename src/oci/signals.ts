@@ -1,6 +1,5 @@
 import { constants } from 'node:os';
-import { RunncError } from '../errors.ts';
-import { shorten } from './schema.ts';
+import { RunncError, shorten } from '../errors.ts';
 
 /** signal(7) on x86-64: the C library keeps the first two real-time signals for itself. */
 const SIGRTMIN = 34;

@@ -3,8 +3,7 @@
  * be there. Rules that belong to one guest or one part of the sandbox stand with that part.
  */
 import { statSync } from 'node:fs';
-import { errnoOf, RunncError } from '../errors.ts';
-import { shorten } from './schema.ts';
+import { errnoOf, RunncError, shorten } from '../errors.ts';
 import type { Linux, Namespace, NamespaceType, Process, Spec } from './spec.ts';
 
 /** A Spec that can be run: these parts are there, args is not empty. */

@@ -1,5 +1,4 @@
 /** How much memory a guest gets. */
-import { totalmem } from 'node:os';
 import { RunncError } from '../errors.ts';
 import type { Spec } from '../oci/spec.ts';
 
@@ -29,11 +28,14 @@ export const linuxAddressSpaceMib = MAX_MIB;
 /** Kernel and a small program; less would end as the guest's own end of memory before the program has begun. */
 const MIN_LINUX_BYTES = 4 * MIB;
 
-/** What a Linux guest, kernel and programs, may have resident: the container's limit, or all of the host's memory. */
-export function linuxMemoryBytes(spec: Spec): number {
+/**
+ * What a Linux guest, kernel and programs, may have resident: the container's limit, or all of the host's memory,
+ * which is `hostBytes`.
+ */
+export function linuxMemoryBytes(spec: Spec, hostBytes: number): number {
   const limit = spec.linux?.resources?.memory?.limit ?? 0;
-  if (limit <= 0) return totalmem();
-  return Math.min(withoutOverhead(limit, MIN_LINUX_BYTES), totalmem());
+  if (limit <= 0) return hostBytes;
+  return Math.min(withoutOverhead(limit, MIN_LINUX_BYTES), hostBytes);
 }
 
 /** Whole MiB for the tender's --mem, from linux.resources.memory.limit. Throws INVALID if the limit is too small. */

@@ -1,12 +1,8 @@
-/**
- * Hands a launch plan to init and talks with it until the container is created, and later until it is started.
- * The one place that knows the protocol; tender/init/report.h is its other end.
- */
+/** Hands a launch plan to init and talks with it until the container is created. */
 import { closeSync, writeFileSync } from 'node:fs';
 import { readAsset } from '../assets.ts';
-import { errnoOf, RunncError, type ErrorCode } from '../errors.ts';
+import { errnoOf, RunncError } from '../errors.ts';
 import {
-  connectUnix,
   pidfdOpen,
   pidfdSendSignal,
   receiveMessage,
@@ -19,6 +15,7 @@ import {
   type SpawnedProcess,
 } from '../native.ts';
 import { encodePlan } from './encode-plan.ts';
+import { endedEarly, failureOf, kindOf, message, misunderstood } from './init-messages.ts';
 import type { IdMapping, LaunchPlan, UserNamespacePlan } from './launch-plan.ts';
 
 /** The container's process: init until start, the tender afterwards; one pid, one wait status. */
@@ -38,26 +35,6 @@ export interface HookStates {
   /** `status: "created"`. */
   readonly startContainer: string;
 }
-
-/** First bytes of messages, tender/init/report.h. */
-const message = {
-  userNamespace: 'U',
-  namespaces: 'N',
-  created: 'C',
-  executing: 'E',
-  failed: 'F',
-  fault: 'X',
-  mapped: 'M',
-  continue: 'G',
-  start: 'S',
-} as const;
-
-const failureCodes: Readonly<Record<string, ErrorCode>> = {
-  H: 'HOST',
-  K: 'HOOK',
-  D: 'EXEC_DENIED',
-  I: 'INVALID',
-};
 
 const SIGKILL = 9;
 
@@ -120,49 +97,6 @@ export async function launch(
     await reap(stage.pidfd);
     closeSync(stage.pidfd);
   }
-}
-
-/**
- * Tells the init that listens on `name` in the folder `directoryFd` to run startContainer hooks and then the
- * tender; resolves when the tender has been executed. Rejects with init's own message (HOOK, EXEC_DENIED, HOST),
- * and with STATE if nobody listens there any more (already started, or dead).
- */
-export async function start(directoryFd: number, name: string): Promise<void> {
-  const connection = connectToInit(directoryFd, name);
-  try {
-    sendMessage(connection, Buffer.from(message.start));
-    await readVerdict(connection);
-  } finally {
-    closeSync(connection);
-  }
-}
-
-function connectToInit(directoryFd: number, name: string): number {
-  try {
-    return connectUnix(directoryFd, name);
-  } catch (error) {
-    if (errnoOf(error) !== 'ECONNREFUSED' && errnoOf(error) !== 'ENOENT') throw error;
-    throw new RunncError('STATE', 'cannot start a container that is not in the created state', {
-      cause: error,
-    });
-  }
-}
-
-/** Resolves if init's last word before the end of the connection is that it executes the tender. */
-async function readVerdict(connection: number): Promise<void> {
-  let said = Buffer.alloc(0);
-  for (;;) {
-    const { data } = await receiveMessage(connection);
-    if (data.length === 0) break;
-    said = Buffer.concat([said, data]);
-    // At start it is the first thing that init says, or nothing.
-    if (kindOf(said) === message.fault) process.kill(process.pid, 'SIGKILL');
-  }
-  // A failure's text takes all the rest. It may follow the announcement: the execution itself failed.
-  const rest = kindOf(said) === message.executing ? said.subarray(1) : said;
-  if (kindOf(rest) === message.failed) throw failureOf(rest.subarray(1));
-  // The tender's execution closed the connection; without the word before it, it was the death of init.
-  if (rest === said || rest.length > 0) throw endedEarly(undefined);
 }
 
 /** Starts init's first stage; `sync` is our end of the conversation. */
@@ -230,35 +164,6 @@ function sendStates(sync: number, states: HookStates): void {
       closeSync(fd);
     });
   }
-}
-
-function kindOf(data: Buffer): string | undefined {
-  return data.length === 0 ? undefined : String.fromCharCode(data[0] ?? 0);
-}
-
-function failureOf(data: Buffer): RunncError {
-  const code = failureCodes[String.fromCharCode(data[0] ?? 0)] ?? 'HOST';
-  return new RunncError(
-    code,
-    data
-      .toString('utf8', 1)
-      .trim()
-      .replace(/\s*\n\s*/g, ' '),
-  );
-}
-
-function misunderstood(): RunncError {
-  return new RunncError('INTERNAL', 'init said something that the runtime does not understand');
-}
-
-function endedEarly(status: ExitStatus | undefined): RunncError {
-  const how =
-    status === undefined
-      ? ''
-      : status.type === 'exited'
-        ? ` (exit status ${String(status.code)})`
-        : ` (signal ${String(status.signal)}; does linux.resources.memory.limit leave it any room?)`;
-  return new RunncError('HOST', `the container's process ended before it could be started${how}`);
 }
 
 function killProcess(pidfd: number): void {

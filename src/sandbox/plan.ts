@@ -4,10 +4,9 @@
  * to join.
  */
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
-import { errorMessage, RunncError } from '../errors.ts';
+import { errorMessage, RunncError, shorten } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
 import { capabilityBits } from '../oci/capabilities.ts';
-import { shorten } from '../oci/schema.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type * as spec from '../oci/spec.ts';
 import {

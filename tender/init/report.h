@@ -2,7 +2,7 @@
  * What init and the runtime say to each other.
  *
  * At create over a SOCK_SEQPACKET pair, one message each; at start over the stream connection that the runtime
- * opens to the container's start socket. The first byte is the kind. src/sandbox/launch.ts is the other end.
+ * opens to the container's start socket. The first byte is the kind. src/sandbox/init-messages.ts has the same words.
  *
  * There is one peer at a time: the runtime at create, nobody while waiting, the runtime at start. If the peer is
  * gone before it has what it asked for, init ends: a container that nobody knows of must not stay behind.

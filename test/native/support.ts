@@ -27,7 +27,8 @@ import {
   type ExitStatus,
 } from '../../src/native.ts';
 import type { LaunchPlan } from '../../src/sandbox/launch-plan.ts';
-import { launch, start, type HookStates, type InitProcess } from '../../src/sandbox/launch.ts';
+import { launch, type HookStates, type InitProcess } from '../../src/sandbox/launch.ts';
+import { start } from '../../src/sandbox/start.ts';
 import { processStat } from '../../src/sandbox/process.ts';
 
 const here = import.meta.dirname;

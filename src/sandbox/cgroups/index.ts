@@ -56,7 +56,7 @@ export interface CgroupManager {
    * Undefined, and nothing is made, where it takes a process first (systemd's scopes) or where some of the cgroups may
    * turn out closed to us (rootless): `enter` then.
    */
-  make(resources: Resources | undefined): CgroupDoors | undefined;
+  make(resources: Resources | undefined): Promise<CgroupDoors | undefined>;
 
   /**
    * Makes the cgroups, sets the limits and only then moves the process in. Undoes itself when it fails.

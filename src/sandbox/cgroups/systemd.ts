@@ -7,7 +7,7 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { posix } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { delay } from '../../delay.ts';
 import type { Resources } from '../../oci/spec.ts';
 import { RunncError, errnoOf } from '../../errors.ts';
 import { cpuWeight, decimal } from './format.ts';

@@ -1,7 +1,7 @@
 /** What is the same for a cgroup directory of any version: its processes, its children, its end. */
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { delay } from '../../delay.ts';
 import { RunncError, errnoOf } from '../../errors.ts';
 import { errnoText, readFileIn } from './file.ts';
 import { lines } from './format.ts';

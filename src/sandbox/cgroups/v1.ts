@@ -1,15 +1,15 @@
 /** The cgroups of a container on a cgroup v1 or hybrid host: one directory in each hierarchy. */
 import { closeSync, constants, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { delay } from '../../delay.ts';
 import type { Resources } from '../../oci/spec.ts';
 import { RunncError, errnoOf, errorMessage } from '../../errors.ts';
 import { errnoText, readFileIn, writeFileIn } from './file.ts';
-import type { CgroupDoors, CgroupManager, CgroupState, FreezerState } from './index.ts';
+import type { CgroupDoors, CgroupManager, FreezerState } from './index.ts';
+import { Cgroup } from './cgroup.ts';
 import { cannotMake, isPermission, limitsAsked } from './rootless.ts';
 import type { CgroupStats } from './stats.ts';
-import { killEach, pidsBelow, removeAll, removeEmpty } from './tree.ts';
-import { applyDevices, applyLimits } from './v1-limits.ts';
+import { killEach } from './tree.ts';
 
 const FREEZE_TIMEOUT_MS = 10_000;
 const OOM_POLL_MS = 1000;
@@ -17,59 +17,15 @@ const OOM_POLL_MS = 1000;
 /** Hierarchies without limits. A container does without them where they cannot be had (as in runc). */
 const OPTIONAL = new Set(['name=systemd', 'unified', 'misc']);
 
-export class CgroupV1 implements CgroupManager {
-  #state: CgroupState;
-
-  constructor(state: CgroupState) {
-    this.#state = state;
-  }
-
-  get state(): CgroupState {
-    return this.#state;
-  }
-
-  make(resources: Resources = {}): CgroupDoors | undefined {
-    if (this.#state.systemd || this.#state.rootless) return undefined;
-    try {
-      this.#makeLimited(resources);
-      return this.#openDoors();
-    } catch (error) {
-      removeEmpty(Object.values(this.#state.paths));
-      throw error;
-    }
-  }
-
-  async enter(pid: number, resources: Resources = {}): Promise<void> {
-    try {
-      if (this.#state.systemd) {
-        const { startScope } = await import('./systemd.ts');
-        await startScope(this.#state, pid, resources);
-      }
-      this.#makeLimited(resources);
-      await this.add(pid);
-    } catch (error) {
-      // Whatever is left is empty, or holds only the process that the caller ends now; the first error counts.
-      await this.delete().catch(() => undefined);
-      throw error;
-    }
-  }
-
-  async add(pid: number): Promise<void> {
+export class CgroupV1 extends Cgroup implements CgroupManager {
+  override async add(pid: number): Promise<void> {
     const joined: Record<string, string> = {};
     const done = new Map<string, boolean>();
-    for (const [controller, dir] of Object.entries(this.#state.paths)) {
+    for (const [controller, dir] of Object.entries(this.current.paths)) {
       if (!done.has(dir)) done.set(dir, join1(dir, pid, OPTIONAL.has(controller)));
       if (done.get(dir)) joined[controller] = dir;
     }
-    this.#state = { ...this.#state, paths: joined };
-  }
-
-  async update(resources: Resources): Promise<void> {
-    if (this.#state.systemd) {
-      const { setScopeLimits } = await import('./systemd.ts');
-      await setScopeLimits(this.#state, resources);
-    }
-    applyLimits(this.#state.paths, resources);
+    this.current = { ...this.current, paths: joined };
   }
 
   async freeze(): Promise<void> {
@@ -92,8 +48,8 @@ export class CgroupV1 implements CgroupManager {
     writeState(this.#freezer(), 'THAWED');
   }
 
-  freezerState(): FreezerState {
-    const dir = this.#state.paths['freezer'];
+  override freezerState(): FreezerState {
+    const dir = this.current.paths['freezer'];
     if (dir === undefined) return 'thawed';
     switch (readFileIn(dir, 'freezer.state')?.trim()) {
       case 'FROZEN':
@@ -105,18 +61,13 @@ export class CgroupV1 implements CgroupManager {
     }
   }
 
-  pids(): readonly number[] {
-    const dir = this.#membership();
-    return dir === undefined ? [] : pidsBelow(dir);
-  }
-
   async stats(): Promise<CgroupStats> {
     const { readStats } = await import('./v1-stats.ts');
-    return readStats(this.#state.paths);
+    return readStats(this.current.paths);
   }
 
   oomKills(): number {
-    const dir = this.#state.paths['memory'];
+    const dir = this.current.paths['memory'];
     const count = dir === undefined ? undefined : readFileIn(dir, 'memory.oom_control');
     return Number(/^oom_kill (\d+)$/m.exec(count ?? '')?.[1] ?? 0);
   }
@@ -144,22 +95,21 @@ export class CgroupV1 implements CgroupManager {
     if (frozen) await this.thaw();
   }
 
-  async delete(): Promise<void> {
-    if (this.#state.systemd) {
-      const { stopScope } = await import('./systemd.ts');
-      await stopScope(this.#state);
-    }
-    await removeAll([...new Set(Object.values(this.#state.paths))]);
-  }
-
-  #makeLimited(resources: Resources): void {
+  protected override async makeLimited(resources: Resources): Promise<void> {
     this.#make(limitsAsked(resources));
-    if (!this.#state.rootless) applyDevices(this.#state.paths['devices'], resources.devices ?? []);
-    applyLimits(this.#state.paths, resources);
+    const { applyDevices, applyLimits } = await import('./v1-limits.ts');
+    const { paths, rootless } = this.current;
+    if (!rootless) applyDevices(paths['devices'], resources.devices ?? []);
+    applyLimits(paths, resources);
   }
 
-  #openDoors(): CgroupDoors {
-    const { unified, ...hierarchies } = this.#state.paths;
+  protected override async limit(resources: Resources): Promise<void> {
+    const { applyLimits } = await import('./v1-limits.ts');
+    applyLimits(this.current.paths, resources);
+  }
+
+  protected override openDoors(): CgroupDoors {
+    const { unified, ...hierarchies } = this.current.paths;
     const opened: number[] = [];
     const open = (path: string, flags: number): number => {
       const fd = openSync(path, flags);
@@ -180,44 +130,30 @@ export class CgroupV1 implements CgroupManager {
 
   #make(needed: boolean): void {
     const made: Record<string, string> = {};
-    for (const [controller, dir] of Object.entries(this.#state.paths)) {
+    for (const [controller, dir] of Object.entries(this.current.paths)) {
       try {
         mkdirSync(dir, { recursive: true });
         if (controller === 'cpuset') inheritCpuset(dir);
         made[controller] = dir;
       } catch (error) {
         const dispensable =
-          OPTIONAL.has(controller) || (this.#state.rootless && !needed && isPermission(error));
+          OPTIONAL.has(controller) || (this.current.rootless && !needed && isPermission(error));
         if (!dispensable) {
-          throw cannotMake(dir, this.#state.rootless, error);
+          throw cannotMake(dir, this.current.rootless, error);
         }
       }
     }
-    this.#state = { ...this.#state, paths: made };
+    this.current = { ...this.current, paths: made };
   }
 
-  /** Another container's limits, or its frozen state, must not become this one's. */
-  refuseUsed(): void {
-    const pids = this.pids();
-    if (pids.length > 0) {
-      throw new RunncError(
-        'STATE',
-        `linux.cgroupsPath: the cgroup ${this.#membership() ?? ''} is not empty: it holds process ${pids[0]}`,
-      );
-    }
-    if (this.freezerState() !== 'thawed') {
-      throw new RunncError('STATE', `linux.cgroupsPath: the cgroup ${this.#freezer()} is frozen`);
-    }
-  }
-
-  /** The hierarchy that is asked who is in the cgroup; the members are the same in all. */
-  #membership(): string | undefined {
-    const { paths } = this.#state;
+  /** The members are the same in all hierarchies. */
+  protected override membership(): string | undefined {
+    const { paths } = this.current;
     return paths['freezer'] ?? paths['devices'] ?? paths['memory'] ?? Object.values(paths)[0];
   }
 
   #freezer(): string {
-    const dir = this.#state.paths['freezer'];
+    const dir = this.current.paths['freezer'];
     if (dir === undefined) {
       throw new RunncError('UNSUPPORTED', 'cgroups: the container has no cgroup of the freezer controller');
     }

@@ -5,57 +5,17 @@ import type { Resources } from '../../oci/spec.ts';
 import { RunncError, errnoOf } from '../../errors.ts';
 import { errnoText, readFileIn, writeFileIn } from './file.ts';
 import { parseFlat } from './format.ts';
-import type { CgroupDoors, CgroupManager, CgroupState, FreezerState } from './index.ts';
+import type { CgroupDoors, CgroupManager, FreezerState } from './index.ts';
+import { Cgroup } from './cgroup.ts';
 import { cannotMake, isPermission, limitsAsked } from './rootless.ts';
 import type { CgroupStats } from './stats.ts';
-import { killEach, pidsBelow, removeAll, removeEmpty } from './tree.ts';
-import { applyLimits } from './v2-limits.ts';
+import { killEach } from './tree.ts';
 
 const FREEZE_TIMEOUT_MS = 10_000;
 
-export class CgroupV2 implements CgroupManager {
-  #state: CgroupState;
-
-  constructor(state: CgroupState) {
-    this.#state = state;
-  }
-
-  get state(): CgroupState {
-    return this.#state;
-  }
-
-  make(resources: Resources = {}): CgroupDoors | undefined {
-    if (this.#state.systemd || this.#state.rootless) return undefined;
-    try {
-      this.#make(limitsAsked(resources));
-      applyLimits(this.#dir(), resources);
-      return { taskFds: [], cloneFd: openSync(this.#dir(), constants.O_RDONLY | constants.O_DIRECTORY) };
-    } catch (error) {
-      removeEmpty(Object.values(this.#state.paths));
-      throw error;
-    }
-  }
-
-  /** linux.resources.devices would need an eBPF program; see v2-limits.ts for why there is none. */
-  async enter(pid: number, resources: Resources = {}): Promise<void> {
-    try {
-      if (this.#state.systemd) {
-        const { startScope } = await import('./systemd.ts');
-        await startScope(this.#state, pid, resources);
-      }
-      this.#make(limitsAsked(resources));
-      if (Object.keys(this.#state.paths).length === 0) return;
-      applyLimits(this.#dir(), resources);
-      await this.add(pid);
-    } catch (error) {
-      // Whatever is left is empty, or holds only the process that the caller ends now; the first error counts.
-      await this.delete().catch(() => undefined);
-      throw error;
-    }
-  }
-
-  async add(pid: number): Promise<void> {
-    const dir = this.#dirIfAny();
+export class CgroupV2 extends Cgroup implements CgroupManager {
+  override async add(pid: number): Promise<void> {
+    const dir = this.membership();
     if (dir === undefined) return;
     try {
       writeFileIn(dir, 'cgroup.procs', String(pid));
@@ -66,14 +26,6 @@ export class CgroupV2 implements CgroupManager {
     }
   }
 
-  async update(resources: Resources): Promise<void> {
-    if (this.#state.systemd) {
-      const { setScopeLimits } = await import('./systemd.ts');
-      await setScopeLimits(this.#state, resources);
-    }
-    if (limitsAsked(resources)) applyLimits(this.#dir(), resources);
-  }
-
   freeze(): Promise<void> {
     return setFrozen(this.#dir(), true);
   }
@@ -82,29 +34,24 @@ export class CgroupV2 implements CgroupManager {
     return setFrozen(this.#dir(), false);
   }
 
-  freezerState(): FreezerState {
-    const dir = this.#dirIfAny();
+  override freezerState(): FreezerState {
+    const dir = this.membership();
     if (dir === undefined || readFileIn(dir, 'cgroup.freeze')?.trim() !== '1') return 'thawed';
     return isFrozen(dir) ? 'frozen' : 'freezing';
   }
 
-  pids(): readonly number[] {
-    const dir = this.#dirIfAny();
-    return dir === undefined ? [] : pidsBelow(dir);
-  }
-
   async stats(): Promise<CgroupStats> {
     const { readStats } = await import('./v2-stats.ts');
-    return readStats(this.#dirIfAny());
+    return readStats(this.membership());
   }
 
   oomKills(): number {
-    const dir = this.#dirIfAny();
+    const dir = this.membership();
     return dir === undefined ? 0 : (parseFlat(readFileIn(dir, 'memory.events'))['oom_kill'] ?? 0);
   }
 
   watchOom(onOom: (oomKills: number) => void): { close(): void } {
-    const dir = this.#dirIfAny();
+    const dir = this.membership();
     if (dir === undefined) return { close: () => undefined };
     let last = this.oomKills();
     return watchFile(join(dir, 'memory.events'), () => {
@@ -115,7 +62,7 @@ export class CgroupV2 implements CgroupManager {
   }
 
   async killAll(): Promise<void> {
-    const dir = this.#dirIfAny();
+    const dir = this.membership();
     if (dir === undefined) return;
     try {
       // The whole tree at once, forks included, and frozen or not.
@@ -138,12 +85,27 @@ export class CgroupV2 implements CgroupManager {
     killEach(this.pids());
   }
 
-  async delete(): Promise<void> {
-    if (this.#state.systemd) {
-      const { stopScope } = await import('./systemd.ts');
-      await stopScope(this.#state);
-    }
-    await removeAll(Object.values(this.#state.paths));
+  /** linux.resources.devices would need an eBPF program; see v2-limits.ts for why there is none. */
+  protected override async makeLimited(resources: Resources): Promise<void> {
+    this.#make(limitsAsked(resources));
+    if (this.membership() !== undefined) await this.#apply(resources);
+  }
+
+  protected override async limit(resources: Resources): Promise<void> {
+    if (limitsAsked(resources)) await this.#apply(resources);
+  }
+
+  protected override openDoors(): CgroupDoors {
+    return { taskFds: [], cloneFd: openSync(this.#dir(), constants.O_RDONLY | constants.O_DIRECTORY) };
+  }
+
+  protected override membership(): string | undefined {
+    return this.current.paths['unified'];
+  }
+
+  async #apply(resources: Resources): Promise<void> {
+    const { applyLimits } = await import('./v2-limits.ts');
+    applyLimits(this.#dir(), resources);
   }
 
   #make(needed: boolean): void {
@@ -155,34 +117,16 @@ export class CgroupV2 implements CgroupManager {
       refuseInvalid(dir);
     } catch (error) {
       if (error instanceof RunncError) throw error;
-      if (this.#state.rootless && !needed && isPermission(error)) {
-        this.#state = { ...this.#state, paths: {} };
+      if (this.current.rootless && !needed && isPermission(error)) {
+        this.current = { ...this.current, paths: {} };
         return;
       }
-      throw cannotMake(dir, this.#state.rootless, error);
+      throw cannotMake(dir, this.current.rootless, error);
     }
-  }
-
-  /** Another container's limits, or its frozen state, must not become this one's. */
-  refuseUsed(): void {
-    const pids = this.pids();
-    if (pids.length > 0) {
-      throw new RunncError(
-        'STATE',
-        `linux.cgroupsPath: the cgroup ${this.#dir()} is not empty: it holds process ${pids[0]}`,
-      );
-    }
-    if (this.freezerState() !== 'thawed') {
-      throw new RunncError('STATE', `linux.cgroupsPath: the cgroup ${this.#dir()} is frozen`);
-    }
-  }
-
-  #dirIfAny(): string | undefined {
-    return this.#state.paths['unified'];
   }
 
   #dir(): string {
-    const dir = this.#dirIfAny();
+    const dir = this.membership();
     if (dir === undefined) throw new RunncError('UNSUPPORTED', 'cgroups: the container has no cgroup');
     return dir;
   }
