@@ -101,24 +101,25 @@ export const COMPLETE_VERB = '__complete';
 
 const ID = '<container-id>';
 
-export const commands: Readonly<Record<string, CommandDeclaration>> = {
-  create: {
+/** Each is made when it is asked for: a call of the command needs one. */
+export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
+  create: () => ({
     summary: 'Create a container: everything but the start of its program',
     operands: ID,
     minOperands: 1,
     maxOperands: 1,
     options: createOptions,
     load: () => import('./create.ts'),
-  },
-  start: {
+  }),
+  start: () => ({
     summary: 'Start the program of a created container',
     operands: ID,
     minOperands: 1,
     maxOperands: 1,
     options: { help },
     load: () => import('./start.ts'),
-  },
-  run: {
+  }),
+  run: () => ({
     summary: 'Create and start a container, and wait for its end',
     details:
       "Standard input, output and error are the container's, signals are passed on to it, and the exit status is its own (128+N if signal N ended it). Afterwards the container is deleted.",
@@ -133,16 +134,16 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       'no-subreaper': { type: 'boolean', help: 'ignored; runc has it' },
     },
     load: () => import('./run.ts'),
-  },
-  state: {
+  }),
+  state: () => ({
     summary: 'Print the state of a container as JSON',
     operands: ID,
     minOperands: 1,
     maxOperands: 1,
     options: { help },
     load: () => import('./state.ts'),
-  },
-  kill: {
+  }),
+  kill: () => ({
     summary: 'Send a signal to a container',
     details: 'The signal is a name (TERM, SIGTERM) or a number; the default is TERM.',
     operands: `${ID} [signal]`,
@@ -150,8 +151,8 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
     maxOperands: 2,
     options: { all: { type: 'boolean', short: 'a', help: 'to every process of the container' }, help },
     load: () => import('./kill.ts'),
-  },
-  delete: {
+  }),
+  delete: () => ({
     summary: 'Delete a container and all that belongs to it',
     operands: ID,
     minOperands: 1,
@@ -161,16 +162,16 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       help,
     },
     load: () => import('./delete.ts'),
-  },
-  list: {
+  }),
+  list: () => ({
     summary: 'List the containers',
     operands: '',
     minOperands: 0,
     maxOperands: 0,
     options: { format, quiet: { type: 'boolean', short: 'q', help: 'print ids only' }, help },
     load: () => import('./list.ts'),
-  },
-  ps: {
+  }),
+  ps: () => ({
     summary: 'List the host processes of a container',
     details: 'For the table, ps(1) is run with the given options (default: -ef).',
     operands: `${ID} [ps options]`,
@@ -179,24 +180,24 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
     foreignFlags: true,
     options: { format, help },
     load: () => import('./ps.ts'),
-  },
-  pause: {
+  }),
+  pause: () => ({
     summary: 'Stop all processes of a container until resume',
     operands: ID,
     minOperands: 1,
     maxOperands: 1,
     options: { help },
     load: () => import('./pause.ts'),
-  },
-  resume: {
+  }),
+  resume: () => ({
     summary: 'Let a paused container go on',
     operands: ID,
     minOperands: 1,
     maxOperands: 1,
     options: { help },
     load: () => import('./resume.ts'),
-  },
-  update: {
+  }),
+  update: () => ({
     summary: 'Change the resource limits of a container',
     details:
       "The size of guest memory is fixed at create: a memory limit below it makes the host's OOM killer end a guest that uses all it has.",
@@ -236,8 +237,8 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       help,
     },
     load: () => import('./update.ts'),
-  },
-  events: {
+  }),
+  events: () => ({
     summary: 'Print statistics and out-of-memory events of a container, one JSON object a line',
     operands: ID,
     minOperands: 1,
@@ -252,8 +253,8 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       help,
     },
     load: () => import('./events.ts'),
-  },
-  spec: {
+  }),
+  spec: () => ({
     summary: 'Write a config.json to start from',
     details: 'With a program, one that runs it without a terminal.',
     operands: '[program [argument...]]',
@@ -266,24 +267,24 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       help,
     },
     load: () => import('./spec.ts'),
-  },
-  features: {
+  }),
+  features: () => ({
     summary: 'Print what this runtime can do, as JSON',
     operands: '',
     minOperands: 0,
     maxOperands: 0,
     options: { help },
     load: () => import('./features.ts'),
-  },
-  inspect: {
+  }),
+  inspect: () => ({
     summary: 'Show what a unikernel is: its ABI, manifest, segments and the extras it needs',
     operands: '<file>',
     minOperands: 1,
     maxOperands: 1,
     options: { json: { type: 'boolean', help: 'print JSON' }, help },
     load: () => import('./inspect.ts'),
-  },
-  cache: {
+  }),
+  cache: () => ({
     summary: 'List, prune, remove or verify the cached images of root file systems',
     details:
       'ls lists them; prune removes those that no container uses, the least recently used first, and what crashes left behind; rm removes the given ones; verify reads every byte of the given ones, or of all, and fails if anything was altered. A removed image that containers run from is freed when the last of them ends.',
@@ -307,8 +308,8 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       help,
     },
     load: () => import('./cache.ts'),
-  },
-  exec: {
+  }),
+  exec: () => ({
     summary: 'Not supported: a unikernel runs one program',
     operands: `${ID} [command [arguments]]`,
     minOperands: 1,
@@ -328,8 +329,8 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       help,
     },
     load: () => import('./unsupported.ts').then(({ exec }) => ({ run: exec })),
-  },
-  checkpoint: {
+  }),
+  checkpoint: () => ({
     summary: 'Not supported by any guest yet',
     operands: ID,
     minOperands: 1,
@@ -341,8 +342,8 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       help,
     },
     load: () => import('./unsupported.ts').then(({ checkpoint }) => ({ run: checkpoint })),
-  },
-  restore: {
+  }),
+  restore: () => ({
     summary: 'Not supported by any guest yet',
     operands: ID,
     minOperands: 1,
@@ -355,8 +356,8 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
       help,
     },
     load: () => import('./unsupported.ts').then(({ restore }) => ({ run: restore })),
-  },
-  completion: {
+  }),
+  completion: () => ({
     summary: 'Print the completion script of a shell',
     details: 'To be read by the shell at its start: source <(runnc completion bash).',
     operands: '<bash|zsh|fish>',
@@ -364,5 +365,5 @@ export const commands: Readonly<Record<string, CommandDeclaration>> = {
     maxOperands: 1,
     options: { help },
     load: () => import('./completion.ts'),
-  },
+  }),
 };

@@ -60,7 +60,7 @@ async function candidatesFor(before: readonly string[], current: string): Promis
   if (verb === undefined) {
     return current.startsWith('-') ? flags(globalOptions) : [...Object.keys(commands), 'help'];
   }
-  const command = commands[verb];
+  const command = commands[verb]?.();
   if (command === undefined) return verb === 'help' ? Object.keys(commands) : [];
   if (current.startsWith('-')) return flags(command.options);
   if (verb === 'completion') return Object.keys(SCRIPTS);
@@ -99,7 +99,7 @@ function readLine(words: readonly string[]): LineSoFar {
 }
 
 function optionsOf(verb: string | undefined): OptionDeclarations {
-  return verb === undefined ? globalOptions : (commands[verb]?.options ?? {});
+  return verb === undefined ? globalOptions : (commands[verb]?.().options ?? {});
 }
 
 function optionOf(word: string, declared: OptionDeclarations): OptionDeclaration | undefined {

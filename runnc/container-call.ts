@@ -1,7 +1,5 @@
 /** What the verbs that work on one container share. */
 import { Container, type StoreOptions } from '../src/container/container.ts';
-import type { CreateOptions } from '../src/container/create.ts';
-import { progressBar } from './progress.ts';
 import type { Call, Globals } from './verb.ts';
 
 export function storeOptions({ root }: Globals): StoreOptions {
@@ -11,28 +9,4 @@ export function storeOptions({ root }: Globals): StoreOptions {
 /** The container of the first operand. Throws NOT_FOUND. */
 export function loadContainer({ globals, operands }: Call): Container {
   return Container.load(operands[0] ?? '', storeOptions(globals));
-}
-
-/** The flags of create, which run has too. */
-export function createOptions({ globals, options, operands, log }: Call): CreateOptions {
-  const pidFile = options.text('pid-file');
-  const consoleSocket = options.text('console-socket');
-  if ((options.integer('preserve-fds', 0) ?? 0) > 0) {
-    log.warn('--preserve-fds: the descriptors are left out: a guest has no use for descriptors of the host');
-  }
-  return {
-    ...storeOptions(globals),
-    id: operands[0] ?? '',
-    bundle: options.text('bundle') ?? '.',
-    systemdCgroup: globals.systemdCgroup,
-    ...(globals.rootless === undefined ? {} : { rootless: globals.rootless }),
-    ...(pidFile === undefined || pidFile === '' ? {} : { pidFile }),
-    ...(consoleSocket === undefined || consoleSocket === '' ? {} : { consoleSocket }),
-    noPivot: options.flag('no-pivot'),
-    noNewKeyring: options.flag('no-new-keyring'),
-    onProgress: progressBar('building the image of the rootfs'),
-    onWarning: (message) => {
-      log.warn(message);
-    },
-  };
 }

@@ -10,7 +10,7 @@ const ABOUT =
 /** Throws INVALID for a verb that is not there. */
 export async function helpText(verb?: string): Promise<string> {
   if (verb === undefined) return `${await programHelp()}\n`;
-  const command = Object.hasOwn(commands, verb) ? commands[verb] : undefined;
+  const command = Object.hasOwn(commands, verb) ? commands[verb]?.() : undefined;
   if (command === undefined) throw new RunncError('INVALID', `help: there is no command "${verb}"`);
   return `${await verbHelp(verb, command)}\n`;
 }
@@ -20,7 +20,8 @@ async function programHelp(): Promise<string> {
     `${ABOUT}.\n\nUsage: runnc [flags] <command> [command flags] [operands]\n` +
       'Help on a command: runnc <command> --help',
   );
-  for (const [name, { operands, summary }] of Object.entries(commands)) {
+  for (const [name, declare] of Object.entries(commands)) {
+    const { operands, summary } = declare();
     program.command(`${name} ${operands}`.trim().replace(/<bash.*>/, '<shell>'), summary);
   }
   return addOptions(program, globalOptions).getHelp();

@@ -27,7 +27,7 @@ async function runLine(args: readonly string[]): Promise<number> {
     if (verb === undefined || globals.flag('help')) return await printHelp(verb);
     if (verb === 'help') return await printHelp(rest[0]);
     if (verb === COMPLETE_VERB) return await printCompletions(rest);
-    const command = Object.hasOwn(commands, verb) ? commands[verb] : undefined;
+    const command = Object.hasOwn(commands, verb) ? commands[verb]?.() : undefined;
     if (command === undefined) {
       log.error(`unknown command "${verb}": see "runnc --help"`);
       return STATUS_UNKNOWN_COMMAND;

@@ -1,6 +1,6 @@
 import { Container } from '../src/container/container.ts';
 import { run as runInForeground, shellStatus } from '../src/container/run.ts';
-import { createOptions } from './container-call.ts';
+import { createOptions } from './create-options.ts';
 import type { Call } from './verb.ts';
 
 export async function run(call: Call): Promise<number> {

@@ -27,7 +27,7 @@ export function manPage(): string {
     '.SH FLAGS',
     ...flags(globalOptions),
     '.SH COMMANDS',
-    ...Object.entries(commands).flatMap(([name, command]) => commandSection(name, command)),
+    ...Object.entries(commands).flatMap(([name, declare]) => commandSection(name, declare())),
     '.SH EXIT STATUS',
     ...paragraphs(
       '0 for success, 1 for an error, 3 for an unknown command. The status of run without --detach is that of the container: 128+N if signal N ended it.',

@@ -56,14 +56,19 @@ export function spawn(options: SpawnOptions): SpawnedProcess {
   return addon().spawn(options.executableFd, options.argv, options.environment, options.descriptors);
 }
 
-/** Resolves when reading from `fd` would not block: data, end of file or error; for a pidfd: the process is dead. */
-export function waitReadable(fd: number): Promise<void> {
-  return addon().waitReadable(fd);
+/**
+ * Resolves when reading from `fd` would not block: data, end of file or error; for a pidfd: the process is dead.
+ *
+ * What comes within `holdMs` milliseconds (0 to 1000) is waited for on the spot, event loop and all. For what is due any
+ * moment that is the cheaper way: the other one starts a thread.
+ */
+export function waitReadable(fd: number, holdMs = 0): Promise<void> {
+  return addon().pollReadable(fd, holdMs) ? Promise.resolve() : addon().waitReadable(fd);
 }
 
 /** Waits for a child of ours and reaps it. ECHILD if it is not our child. The pidfd stays open. */
-export async function waitExit(pidfd: number): Promise<ExitStatus> {
-  await waitReadable(pidfd);
+export async function waitExit(pidfd: number, holdMs = 0): Promise<ExitStatus> {
+  await waitReadable(pidfd, holdMs);
   return addon().reap(pidfd);
 }
 
@@ -160,14 +165,13 @@ export function sendMessage(socketFd: number, data: Uint8Array, fds: readonly nu
 }
 
 /**
- * recvmsg(2) of the next message (stream sockets: of what is there, at most 64 KiB); waits for it without blocking
- * the event loop.
+ * recvmsg(2) of the next message (stream sockets: of what is there, at most 64 KiB); waits for it as waitReadable does.
  */
-export async function receiveMessage(socketFd: number): Promise<SocketMessage> {
+export async function receiveMessage(socketFd: number, holdMs = 0): Promise<SocketMessage> {
   for (;;) {
     const message = addon().tryReceiveMessage(socketFd);
     if (message !== undefined) return message;
-    await waitReadable(socketFd);
+    await waitReadable(socketFd, holdMs);
   }
 }
 
@@ -210,6 +214,7 @@ interface Addon {
     environment: readonly string[],
     descriptors: readonly number[],
   ): SpawnedProcess;
+  pollReadable(fd: number, timeoutMs: number): boolean;
   waitReadable(fd: number): Promise<void>;
   reap(pidfd: number): ExitStatus;
   pidfdOpen(pid: number): number;

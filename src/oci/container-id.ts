@@ -1,7 +1,7 @@
 import { RunncError, shorten } from '../errors.ts';
 
-/** runc's alphabet: letters, digits and _ + , - . */
-const ALPHABET = /^[\w+,\-.]+$/;
+/** runc's. No regular expression: it would be the only one of most calls, and the first costs Bun 0.1 ms. */
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+,-.';
 const MAX_LENGTH = 1024;
 
 /** An id becomes a file name, so it must be one and nothing else. Throws INVALID. */
@@ -21,5 +21,7 @@ export function checkContainerId(id: string): void {
 }
 
 export function isContainerId(id: string): boolean {
-  return id.length <= MAX_LENGTH && ALPHABET.test(id) && id !== '.' && id !== '..';
+  if (id === '' || id === '.' || id === '..' || id.length > MAX_LENGTH) return false;
+  for (let i = 0; i < id.length; i++) if (!ALPHABET.includes(id.charAt(i))) return false;
+  return true;
 }

@@ -2,6 +2,12 @@
 import { RunncError, type ErrorCode } from '../errors.ts';
 import type { ExitStatus } from '../native.ts';
 
+/**
+ * How long the event loop may be held up by a wait for init, in milliseconds. Its answers nearly always take less, and
+ * less than what the runtime does in one go anyway. A hook or a busy host takes longer: then the loop goes on.
+ */
+export const INIT_HOLD_MS = 5;
+
 /** First bytes of messages, tender/init/report.h. */
 export const message = {
   userNamespace: 'U',

@@ -15,7 +15,7 @@ import {
   type SpawnedProcess,
 } from '../native.ts';
 import { encodePlan } from './encode-plan.ts';
-import { endedEarly, failureOf, kindOf, message, misunderstood } from './init-messages.ts';
+import { endedEarly, failureOf, INIT_HOLD_MS, kindOf, message, misunderstood } from './init-messages.ts';
 import type { IdMapping, LaunchPlan, UserNamespacePlan } from './launch-plan.ts';
 
 /** The container's process: init until start, the tender afterwards; one pid, one wait status. */
@@ -54,7 +54,7 @@ export async function launch(
   let init: InitProcess | undefined;
   try {
     for (;;) {
-      const { data, fds, senderPid } = await receiveMessage(sync);
+      const { data, fds, senderPid } = await receiveMessage(sync, INIT_HOLD_MS);
       switch (kindOf(data)) {
         case message.userNamespace:
           writeIdMaps(stage.pid, plan.userNamespace);
@@ -177,7 +177,7 @@ function killProcess(pidfd: number): void {
 /** Undefined if it was reaped before. */
 async function reap(pidfd: number): Promise<ExitStatus | undefined> {
   try {
-    return await waitExit(pidfd);
+    return await waitExit(pidfd, INIT_HOLD_MS);
   } catch (error) {
     if (errnoOf(error) === 'ECHILD') return undefined;
     throw error;

@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import { errnoOf, RunncError } from '../errors.ts';
 import { connectUnix, receiveMessage, sendMessage } from '../native.ts';
-import { endedEarly, failureOf, kindOf, message } from './init-messages.ts';
+import { endedEarly, failureOf, INIT_HOLD_MS, kindOf, message } from './init-messages.ts';
 
 /**
  * Tells the init that listens on `name` in the folder `directoryFd` to run startContainer hooks and then the
@@ -34,7 +34,7 @@ function connectToInit(directoryFd: number, name: string): number {
 async function readVerdict(connection: number): Promise<void> {
   let said = Buffer.alloc(0);
   for (;;) {
-    const { data } = await receiveMessage(connection);
+    const { data } = await receiveMessage(connection, INIT_HOLD_MS);
     if (data.length === 0) break;
     said = Buffer.concat([said, data]);
     // At start it is the first thing that init says, or nothing.

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -196,7 +197,17 @@ Napi::Value RunOnThread(Napi::Env env, Completion *completion, void (*work)(Comp
   return promise;
 }
 
+// Without the poller, on the event loop's own thread. A signal ends it early, so that its handler can run.
+static Napi::Value PollReadable(const Napi::CallbackInfo &info) {
+  struct pollfd waited = {ToInt(info[0]), POLLIN | POLLRDHUP, 0};
+  int count = poll(&waited, 1, ToInt(info[1]));
+  if (count < 0 && errno != EINTR) return Throw(info.Env(), errno, "poll");
+  if (count > 0 && (waited.revents & POLLNVAL) != 0) return Throw(info.Env(), EBADF, "poll");
+  return Napi::Boolean::New(info.Env(), count > 0);
+}
+
 void ExportPoller(Napi::Env env, Napi::Object exports) {
+  exports.Set("pollReadable", Napi::Function::New(env, PollReadable, "pollReadable"));
   exports.Set("waitReadable", Napi::Function::New(
                                   env,
                                   [](const Napi::CallbackInfo &info) {

@@ -136,7 +136,8 @@ describe('the command line', () => {
   it('has a help for the program and every verb whose first line says what it does', async () => {
     const program = (await host.runnc(['--help'])).stdout;
     expect(program).to.match(/^runnc runs each OCI container/);
-    for (const [name, { summary, options }] of Object.entries(commands)) {
+    for (const [name, declare] of Object.entries(commands)) {
+      const { summary, options } = declare();
       expect(program).to.include(`runnc ${name}`);
       const { status, stdout } = await host.runnc([name, '--help']);
       expect(status).to.equal(0);
