@@ -11,7 +11,7 @@ const source = join(dirname(fileURLToPath(import.meta.url)), 'programs/endings.c
 const ways: readonly string[] = [
   ...['return', 'quick', 'thread', 'main-first'],
   ...['signals-to-process-1', 'blocked-signals-to-process-1', 'fault-of-process-1', 'abort-of-process-1'],
-  ...['many-arguments'],
+  ...['small-limits', 'many-arguments'],
   ...['long-argument', 'too-long-argument', 'too-many-arguments'],
 ];
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -41,6 +42,36 @@ static int again(int n, size_t bytes)
     execv("/proc/self/exe", argv);
     printf("%s\n", strerror(errno));
     return 1;
+}
+
+static void *map(size_t mib, int prot)
+{
+    void *p = mmap(NULL, mib << 20, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    printf("%zu MiB: %s\n", mib, p == MAP_FAILED ? strerror(errno) : "mapped");
+    return p;
+}
+
+/* A program of some hundred KiB, and a stack of which little is used. */
+static void small_limits(void)
+{
+    static const int which[] = {RLIMIT_AS, RLIMIT_DATA};
+    struct rlimit old, tight;
+
+    for (int i = 0; i < 2; i++) {
+        getrlimit(which[i], &old);
+        tight = old;
+        tight.rlim_cur = 7ul << 20;
+        setrlimit(which[i], &tight);
+        map(8, PROT_READ | PROT_WRITE);
+        void *p = map(4, PROT_READ | PROT_WRITE);
+        map(4, PROT_READ | PROT_WRITE);
+        munmap(p, 4ul << 20);
+        p = map(4, PROT_NONE);
+        map(4, PROT_NONE);
+        munmap(p, 4ul << 20);
+        setrlimit(which[i], &old);
+    }
 }
 
 int main(int argc, char **argv)
@@ -91,6 +122,8 @@ int main(int argc, char **argv)
         setrlimit(RLIMIT_CPU, &limit);
         for (;;)
             ;
+    } else if (!strcmp(how, "small-limits")) {
+        small_limits();
     } else if (!strcmp(how, "many-arguments")) {
         return again(1500, 1000);
     } else if (!strcmp(how, "long-argument")) {

@@ -49,7 +49,7 @@ struct mm {
     struct list all_link;
     struct vma *vmas; /* sorted by address, not overlapping */
     unsigned count, capacity;
-    size_t pages;      /* mapped, for RLIMIT_AS and /proc */
+    size_t pages;      /* mapped but for the first stack, for RLIMIT_AS and /proc */
     size_t data_pages; /* private and writable, for RLIMIT_DATA */
     uaddr_t brk_start, brk;
     uaddr_t search_top; /* no hole worth a look above: where find_free starts */

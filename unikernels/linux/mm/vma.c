@@ -7,16 +7,25 @@
 #include "mm/kmalloc.h"
 #include "mm/page_impl.h"
 
+/*
+ * A first stack is reserved as a whole where Linux lets it grow, so it does not count: neither limit would be
+ * Linux's, and a usual one of 8 MiB is larger than many a program.
+ */
+static ssize_t counted_pages(const struct vma *v)
+{
+    return v->flags & VMA_STACK ? 0 : (ssize_t)((v->end - v->start) / PAGE_SIZE);
+}
+
 static ssize_t data_pages(const struct vma *v)
 {
-    return (v->prot & PROT_WRITE) && !(v->flags & VMA_SHARED) ? (ssize_t)((v->end - v->start) / PAGE_SIZE) : 0;
+    return (v->prot & PROT_WRITE) && !(v->flags & VMA_SHARED) ? counted_pages(v) : 0;
 }
 
 static void account(struct mm *mm, const struct vma *v, int sign)
 {
     ssize_t data = sign * data_pages(v);
 
-    mm->pages += (size_t)(sign * (ssize_t)((v->end - v->start) / PAGE_SIZE));
+    mm->pages += (size_t)(sign * counted_pages(v));
     mm->data_pages += (size_t)data;
     page_account_user(data);
 }
