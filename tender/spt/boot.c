@@ -16,6 +16,21 @@ _Static_assert(GUEST_BOOT_INFO + sizeof(struct runnc_boot_info) + sizeof(union m
                    GUEST_KERNEL_BASE,
                "low memory is too small");
 
+/* asm/hwcap2.h, which musl's headers do not have. */
+#define HWCAP2_FSGSBASE (1u << 1)
+
+static uint32_t hwcap2(const struct tender *tender)
+{
+    const uint32_t features = (uint32_t)getauxval(AT_HWCAP2);
+
+    return tender->no_fsgsbase ? features & ~HWCAP2_FSGSBASE : features;
+}
+
+bool has_fsgsbase(const struct tender *tender)
+{
+    return hwcap2(tender) & HWCAP2_FSGSBASE;
+}
+
 static void write_cmdline(char *to, char *const *args)
 {
     size_t used = 0;
@@ -44,7 +59,7 @@ static void fill_extras(struct tender *tender)
         boot->madvise_max = 0;
     boot->vdso = getauxval(AT_SYSINFO_EHDR);
     boot->hwcap = (uint32_t)getauxval(AT_HWCAP);
-    boot->hwcap2 = (uint32_t)getauxval(AT_HWCAP2);
+    boot->hwcap2 = hwcap2(tender);
     boot->minsigstksz = (uint32_t)getauxval(AT_MINSIGSTKSZ);
     if (getrandom(boot->seed, sizeof boot->seed, 0) != (ssize_t)sizeof boot->seed)
         fail_errno("cannot get random bytes for the guest's seed");

@@ -25,6 +25,7 @@ static const char USAGE[] =
     "  --allow-extras=NAME[,NAME]  extras beyond Solo5's ABI that KERNEL may have if it asks\n"
     "  --seccomp-dump              print the filter instead of running the guest\n"
     "  --trace                     print each host call of the guest on standard error\n"
+    "  --x-no-fsgsbase             treat the processor as one without FSGSBASE, for tests\n"
     "  --help, --version           print this, or the version, and exit\n";
 
 static _Noreturn void print_help(void)
@@ -88,6 +89,8 @@ static bool core_option(struct tender *tender, const char *option)
         tender->dump_filter = true;
     else if (strcmp(option, "--trace") == 0)
         tender->trace = true;
+    else if (strcmp(option, "--x-no-fsgsbase") == 0)
+        tender->no_fsgsbase = true;
     else if ((value = option_value(option, "--allow-extras")) != NULL)
         extras_allow(tender, value);
     else

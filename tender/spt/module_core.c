@@ -9,10 +9,6 @@
 
 #define STATUS_MAX 255
 
-#ifndef HWCAP2_FSGSBASE
-#define HWCAP2_FSGSBASE (1 << 1)
-#endif
-
 static void setup(struct tender *tender)
 {
     struct filter *filter = &tender->filter;
@@ -30,7 +26,7 @@ static void setup(struct tender *tender)
                  SCMP_A0(SCMP_CMP_EQ, CLOCK_MONOTONIC));
     filter_allow(filter, "wall clock", clock_gettime, SCMP_A0(SCMP_CMP_EQ, CLOCK_REALTIME));
     /* A guest with sud switches threads with wrfsbase where the CPU has it. */
-    if (!sud || !(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
+    if (!sud || !has_fsgsbase(tender))
         filter_allow(filter, "thread area", arch_prctl, SCMP_A0(SCMP_CMP_EQ, ARCH_SET_FS));
 }
 

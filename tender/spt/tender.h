@@ -70,6 +70,7 @@ struct tender {
     char **guest_args; /* NULL-terminated */
     bool dump_filter;
     bool trace;
+    bool no_fsgsbase; /* --x-no-fsgsbase */
     bool exec_heap; /* --x-exec-heap */
     uint32_t allowed_extras;
     struct mapped_file config, rootfs, segments;
@@ -115,6 +116,9 @@ static inline bool is_granted(const struct tender *tender, uint32_t extra)
 {
     return (tender->granted & extra) != 0;
 }
+
+/* boot.c: the guest may use the processor's FSGSBASE instructions. */
+bool has_fsgsbase(const struct tender *tender);
 
 /* The value behind "--name=", NULL if the option is another one. */
 const char *option_value(const char *option, const char *name);

@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Tree, type Outcome } from './guest.ts';
+import { Tree, type Outcome, type RunOptions } from './guest.ts';
 
 const sources = join(dirname(fileURLToPath(import.meta.url)), 'cases');
 
@@ -66,15 +66,25 @@ const programs: readonly Program[] = [
   ...musl.map((source): Program => ({ name: `${source}-musl`, source, compiler: 'musl-gcc' })),
 ];
 
-/** Those whose subject is near to memory run once more with the host's help taken away. */
-const strictPrograms: readonly string[] = [
-  'memory',
-  'mapping',
-  'threads',
-  'pthreads',
-  'signals',
-  'faults',
-  'forks',
+/** Ways to run a program in the guest, and what is run in each of them (all of it, where nothing is said). */
+interface Variant {
+  readonly label: string;
+  readonly options: RunOptions;
+  readonly programs?: readonly string[];
+}
+
+const variants: readonly Variant[] = [
+  { label: '', options: {} },
+  {
+    label: ', strict profile',
+    options: { strict: true },
+    programs: ['memory', 'mapping', 'threads', 'faults', 'forks'],
+  },
+  {
+    label: ', a processor without FSGSBASE',
+    options: { tender: ['--x-no-fsgsbase'] },
+    programs: ['threads', 'threads-musl'],
+  },
 ];
 
 /** The names in a program's table, in order. */
@@ -145,19 +155,18 @@ describe('the Linux guest does what Linux does', function () {
     return run;
   };
 
-  for (const { program, strict } of [
-    ...programs.map((program) => ({ program, strict: false })),
-    ...programs
-      .filter(({ name }) => strictPrograms.includes(name))
-      .map((program) => ({ program, strict: true })),
-  ]) {
-    describe(`${program.source}.c, ${program.compiler}${strict ? ', strict profile' : ''}`, () => {
+  for (const { program, label, options } of variants.flatMap((variant) =>
+    programs
+      .filter(({ name }) => variant.programs?.includes(name) !== false)
+      .map((program) => ({ ...variant, program })),
+  )) {
+    describe(`${program.source}.c, ${program.compiler}${label}`, () => {
       let oracle: Outcome;
       let guest: Outcome;
 
       before(async () => {
         oracle = await native(`/bin/${program.name}`);
-        guest = await tree.guest([`/bin/${program.name}`], { strict });
+        guest = await tree.guest([`/bin/${program.name}`], options);
       });
 
       for (const name of casesOf(program.source)) {
@@ -165,7 +174,7 @@ describe('the Linux guest does what Linux does', function () {
           const expected = saidBy(oracle, name);
           const said = saidBy(guest, name);
           expect(expected.at(-1), `native: ${oracle.stderr}`).to.equal(`${name}| ends`);
-          const reason = reasonToDiffer(`${program.name}/${name}`, strict);
+          const reason = reasonToDiffer(`${program.name}/${name}`, options.strict === true);
           if (reason === undefined) expect(said, guest.stderr).to.deep.equal(expected);
           else
             expect(said, `no longer differs (${reason}): take it off the list`).not.to.deep.equal(expected);

@@ -259,8 +259,8 @@ long sys_arch_prctl(long code, long addr)
         return 0;
     case ARCH_SET_GS:
         if ((uaddr_t)addr >> 47) return -EPERM;
-        gsbase_write((uint64_t)addr);
-        return 0;
+        /* Without FSGSBASE the host would have to be asked, and its filter lets ARCH_SET_FS alone through. */
+        return gsbase_write((uint64_t)addr) ? 0 : -EINVAL;
     case ARCH_GET_FS: return put_user_u64((uaddr_t)addr, fsbase_read());
     case ARCH_GET_GS: return put_user_u64((uaddr_t)addr, gsbase_read());
     case ARCH_GET_CPUID: return 1;

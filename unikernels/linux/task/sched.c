@@ -27,7 +27,7 @@ static struct {
     size_t xstate_size;
     uint64_t xstate_mask;
     bool fsgsbase;
-    uint64_t slow_fsbase, slow_gsbase;
+    uint64_t slow_fsbase;
 } sched;
 
 int xstate_restore_checked(const void *area); /* entry/gate.S */
@@ -102,18 +102,16 @@ uint64_t gsbase_read(void)
 {
     uint64_t v;
 
-    if (!sched.fsgsbase) return sched.slow_gsbase;
+    if (!sched.fsgsbase) return 0;
     __asm__ volatile("rdgsbase %0" : "=r"(v));
     return v;
 }
 
-/* Without FSGSBASE there is no way: the filter lets ARCH_SET_FS alone through. */
-void gsbase_write(uint64_t base)
+bool gsbase_write(uint64_t base)
 {
-    if (sched.fsgsbase)
-        __asm__ volatile("wrgsbase %0" : : "r"(base));
-    else
-        sched.slow_gsbase = base;
+    if (!sched.fsgsbase) return !base;
+    __asm__ volatile("wrgsbase %0" : : "r"(base));
+    return true;
 }
 
 bool sched_contended(void)

@@ -44,6 +44,7 @@ void xstate_init(void *area);
 uint64_t fsbase_read(void);
 void fsbase_write(uint64_t base);
 uint64_t gsbase_read(void);
-void gsbase_write(uint64_t base);
+/* False: the processor cannot be told, and has 0. */
+bool gsbase_write(uint64_t base);
 
 #endif
