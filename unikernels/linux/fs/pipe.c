@@ -202,6 +202,8 @@ static void attach(struct pipe *pipe, const struct file *file)
 }
 
 /* fifo(7): each side waits for the other, unless it is both or O_NONBLOCK. */
+static struct super_block pipe_sb = {.s_type = "pipefs", .s_magic = PIPEFS_MAGIC, .s_dev = 14, .s_flags = SB_NOCACHE};
+
 static int fifo_open(struct inode *inode, struct file *file)
 {
     if (!inode->i_pipe)
@@ -209,9 +211,10 @@ static int fifo_open(struct inode *inode, struct file *file)
     struct pipe *pipe = inode->i_pipe;
     if (!pipe)
         return -ENOMEM;
-    bool nonblock = file->f_flags & O_NONBLOCK;
+    /* A pipe opened again through /proc/PID/fd waits for nobody: its other end has been there. */
+    bool named = inode->i_sb != &pipe_sb, nonblock = file->f_flags & O_NONBLOCK || !named;
     int err = 0;
-    if (nonblock && file->f_write && !file->f_read && pipe->readers == 0)
+    if (named && nonblock && file->f_write && !file->f_read && pipe->readers == 0)
         err = -ENXIO;
     if (!err)
         attach(pipe, file);
@@ -246,7 +249,6 @@ static void pipe_evict(struct inode *inode)
 }
 
 static const struct inode_operations pipe_inode_operations = {.evict = pipe_evict};
-static struct super_block pipe_sb = {.s_type = "pipefs", .s_magic = PIPEFS_MAGIC, .s_dev = 14, .s_flags = SB_NOCACHE};
 
 int pipe_new(int flags, struct file **reader, struct file **writer)
 {

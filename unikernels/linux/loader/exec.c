@@ -18,6 +18,7 @@
 #include "mm/file_map.h"
 #include "mm/kmalloc.h"
 #include "mm/mm.h"
+#include "mm/share.h"
 #include "mm/uaccess.h"
 #include "task/cred_impl.h"
 #include "task/fork_hooks.h"
@@ -448,6 +449,7 @@ long exec_program(const char *path, struct exec_strings *strings)
 
     struct mm *old = p->mm;
     p->mm = mm;
+    share_switch(mm);
     mm = NULL;
     if (old) mm_put(old);
     cred_put(current->cred);

@@ -74,12 +74,24 @@ static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *fil
     return 0;
 }
 
+/* What nobody has touched yet stays closed. */
+static bool protect_filled(struct mm *mm, uaddr_t start, uaddr_t end, int prot)
+{
+    struct range missing;
+
+    for (uaddr_t a = start; a < end; a = missing.end) {
+        if (!lazy_missing(a, end, &missing)) missing = (struct range){end, end};
+        if (a < missing.start && !share_protect(mm, a, missing.start, host_prot(prot))) return false;
+    }
+    return true;
+}
+
 /* What others have there too: in common with them if it is the same, else put aside. */
 static int populate_common(struct mm *mm, uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset)
 {
     if (file && !(prot & PROT_WRITE)) {
         uaddr_t to = share_join(mm, start, end, file, offset, false);
-        if (start < to && !share_protect(mm, start, to, host_prot(prot))) return -ENOMEM;
+        if (start < to && !protect_filled(mm, start, to, prot)) return -ENOMEM;
         offset += to - start;
         start = to;
     }

@@ -125,6 +125,13 @@ void sched_start(struct task *t)
     list_add_tail(&sched.run, &t->run_link);
 }
 
+void sched_start_now(struct task *t)
+{
+    t->state = TASK_RUNNING;
+    list_add(&sched.run, &t->run_link);
+    schedule();
+}
+
 void task_wake(struct task *t)
 {
     if (t->state == TASK_SLEEPING) sched_start(t);

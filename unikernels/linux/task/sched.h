@@ -17,6 +17,8 @@ void schedule(void);
 void task_wake(struct task *t);
 /* A new task joins the run queue. */
 void sched_start(struct task *t);
+/* It runs at once; the running task is back when its turn comes. */
+void sched_start_now(struct task *t);
 /* The running task is over (TASK_DEAD, off all lists): its memory is freed once another one runs. */
 void sched_exit(void) NORETURN;
 /* Others are runnable. */

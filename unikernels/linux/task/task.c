@@ -335,7 +335,14 @@ long task_clone(const struct clone_args64 *a)
     }
     task_attach(t, p ? p : current->process, tid);
     task_prepare_return(t);
-    sched_start(t);
+    /*
+     * A child with memory of its own goes first: most exec soon, and what the parent
+     * does not write before that need not be kept for the child.
+     */
+    if (a->flags & CLONE_VM)
+        sched_start(t);
+    else
+        sched_start_now(t);
     if (a->flags & CLONE_VFORK && p) {
         p->vfork_parent = current;
         current->vfork_child = p;
