@@ -273,6 +273,7 @@ static long check_clone(const struct clone_args64 *a)
     if (f & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET))
         return -EPERM;
     if (f & CLONE_PIDFD) return -EINVAL;
+    if (f & CLONE_SETTLS && a->tls >> 47) return -EPERM; /* the processor refuses it, or it is not the program's */
     if (f & CLONE_THREAD && a->exit_signal) return -EINVAL;
     if ((unsigned)a->exit_signal > SIG_COUNT) return -EINVAL;
     return 0;
