@@ -55,7 +55,7 @@ interface Program {
 }
 
 const glibc = [
-  ...['path', 'data', 'events', 'access', 'files', 'watch', 'unix', 'inet', 'pty', 'random'],
+  ...['path', 'data', 'events', 'access', 'files', 'watch', 'unix', 'inet', 'pty', 'proc', 'random'],
   ...['memory', 'mapping', 'threads', 'pthreads', 'futexes', 'signals', 'queues', 'faults'],
   ...['forks'],
   ...['system', 'timers', 'identity'],

@@ -319,8 +319,9 @@ static void epoll_show_fdinfo(struct file *file, struct seq_file *seq)
     for (unsigned i = 0; i < BUCKETS; i++) {
         struct epitem *item;
         list_for_each(item, &ep->bucket[i], hash_link)
-            seq_printf(seq, "tfd: %8d events: %8x data: %16llx\n", item->fd, item->events,
-                       (unsigned long long)item->data);
+            seq_printf(seq, "tfd: %8d events: %8x data: %16llx  pos:%lli ino:%llx sdev:%x\n", item->fd, item->events,
+                       (unsigned long long)item->data, (long long)item->file->f_pos,
+                       (unsigned long long)item->file->f_inode->i_ino, item->file->f_inode->i_sb->s_dev);
     }
 }
 

@@ -237,10 +237,18 @@ static const struct pseudo_entry sys_kernel_random[] = {
     PSEUDO_FILE("uuid", show_uuid),
     {0},
 };
+static const struct pseudo_entry sys_kernel_pty[] = {
+    SYSCTL("max", "kernel.pty.max", "4096"),
+    {0},
+};
 static const struct pseudo_entry sys_kernel[] = {
     SYSCTL("cap_last_cap", "kernel.cap_last_cap", "40"),
+    SYSCTL("core_pattern", "kernel.core_pattern", "core"),
+    SYSCTL("core_uses_pid", "kernel.core_uses_pid", "0"),
+    SYSCTL("dmesg_restrict", "kernel.dmesg_restrict", "1"),
     UTS("domainname", domainname),
     UTS("hostname", nodename),
+    SYSCTL("kptr_restrict", "kernel.kptr_restrict", "1"),
     SYSCTL("msgmax", "kernel.msgmax", "8192"),
     SYSCTL("msgmnb", "kernel.msgmnb", "16384"),
     SYSCTL("msgmni", "kernel.msgmni", "32000"),
@@ -249,31 +257,61 @@ static const struct pseudo_entry sys_kernel[] = {
     UTS("ostype", sysname),
     SYSCTL("overflowgid", "kernel.overflowgid", "65534"),
     SYSCTL("overflowuid", "kernel.overflowuid", "65534"),
+    SYSCTL("panic", "kernel.panic", "0"),
+    SYSCTL("perf_event_paranoid", "kernel.perf_event_paranoid", "3"),
     SYSCTL("pid_max", "kernel.pid_max", "32768"),
+    SYSCTL("printk", "kernel.printk", "4\t4\t1\t7"),
+    PSEUDO_DIR("pty", sys_kernel_pty),
     PSEUDO_DIR("random", sys_kernel_random),
     SYSCTL("randomize_va_space", "kernel.randomize_va_space", "2"),
     SYSCTL("sem", "kernel.sem", "32000\t1024000000\t500\t32000"),
     SYSCTL("shmall", "kernel.shmall", "18446744073692774399"),
     SYSCTL("shmmax", "kernel.shmmax", "18446744073692774399"),
     SYSCTL("shmmni", "kernel.shmmni", "4096"),
+    SYSCTL("sysrq", "kernel.sysrq", "0"),
+    SYSCTL("tainted", "kernel.tainted", "0"),
     SYSCTL("threads-max", "kernel.threads-max", "32768"),
+    SYSCTL("unprivileged_bpf_disabled", "kernel.unprivileged_bpf_disabled", "2"),
     UTS("version", version),
     {0},
 };
 static const struct pseudo_entry sys_vm[] = {
+    SYSCTL("dirty_background_ratio", "vm.dirty_background_ratio", "10"),
+    SYSCTL("dirty_ratio", "vm.dirty_ratio", "20"),
     SYSCTL("max_map_count", "vm.max_map_count", "65530"),
+    SYSCTL("min_free_kbytes", "vm.min_free_kbytes", "4096"),
     SYSCTL("mmap_min_addr", "vm.mmap_min_addr", "65536"),
+    SYSCTL("nr_hugepages", "vm.nr_hugepages", "0"),
     SYSCTL("overcommit_memory", "vm.overcommit_memory", "0"),
     SYSCTL("overcommit_ratio", "vm.overcommit_ratio", "50"),
+    SYSCTL("panic_on_oom", "vm.panic_on_oom", "0"),
     SYSCTL("swappiness", "vm.swappiness", "60"),
+    SYSCTL("vfs_cache_pressure", "vm.vfs_cache_pressure", "100"),
+    {0},
+};
+static const struct pseudo_entry sys_fs_epoll[] = {
+    SYSCTL("max_user_watches", "fs.epoll.max_user_watches", "1048576"),
+    {0},
+};
+/* As fs/inotify.c has them. */
+static const struct pseudo_entry sys_fs_inotify[] = {
+    SYSCTL("max_queued_events", "fs.inotify.max_queued_events", "16384"),
+    SYSCTL("max_user_instances", "fs.inotify.max_user_instances", "128"),
+    SYSCTL("max_user_watches", "fs.inotify.max_user_watches", "65536"),
     {0},
 };
 static const struct pseudo_entry sys_fs[] = {
+    SYSCTL("aio-max-nr", "fs.aio-max-nr", "65536"),
+    PSEUDO_DIR("epoll", sys_fs_epoll),
     SYSCTL("file-max", "fs.file-max", "9223372036854775807"),
+    PSEUDO_DIR("inotify", sys_fs_inotify),
     SYSCTL("nr_open", "fs.nr_open", "1048576"),
     SYSCTL("pipe-max-size", "fs.pipe-max-size", "1048576"),
+    SYSCTL("protected_fifos", "fs.protected_fifos", "0"),
     SYSCTL("protected_hardlinks", "fs.protected_hardlinks", "1"),
+    SYSCTL("protected_regular", "fs.protected_regular", "0"),
     SYSCTL("protected_symlinks", "fs.protected_symlinks", "1"),
+    SYSCTL("suid_dumpable", "fs.suid_dumpable", "0"),
     {0},
 };
 static const struct pseudo_entry sys_net_core[] = {
@@ -292,14 +330,32 @@ static const struct pseudo_entry sys[] = {
     {0},
 };
 
+static int show_vmstat(struct seq_file *seq, uint64_t arg)
+{
+    struct page_stats pages;
+
+    (void)arg;
+    page_stats(&pages);
+    size_t used = pages.kernel + pages.user;
+    seq_printf(seq, "nr_free_pages %lu\nnr_active_anon %lu\nnr_anon_pages %lu\nnr_slab_unreclaimable %lu\n"
+               "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\noom_kill 0\n",
+               pages.total - MIN(pages.total, used), pages.user, pages.user, pages.kernel);
+    return 0;
+}
+
 static const struct pseudo_entry root_children[] = {
+    PSEUDO_TEXT("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
     PSEUDO_TEXT("cmdline", "\n"),
     PSEUDO_FILE("cpuinfo", show_cpuinfo),
     PSEUDO_TEXT("devices", "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n136 pts\n\nBlock devices:\n"),
+    PSEUDO_TEXT("diskstats", ""),
     PSEUDO_TEXT("filesystems",
-                "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\tmqueue\nnodev\toverlay\n"),
+                "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\nnodev\tmqueue\nnodev\tpipefs\nnodev\tsockfs\nnodev\toverlay\n"),
+    PSEUDO_TEXT("interrupts", "           CPU0       \n"),
     PSEUDO_FILE("loadavg", show_loadavg),
     PSEUDO_FILE("meminfo", show_meminfo),
+    PSEUDO_TEXT("misc", ""),
+    PSEUDO_TEXT("modules", ""),
     {.name = "mounts", .mode = S_IFLNK | 0777, .text = "self/mounts"},
     {.name = "net", .mode = S_IFLNK | 0777, .text = "self/net"},
     PSEUDO_TEXT("partitions", "major minor  #blocks  name\n\n"),
@@ -310,6 +366,7 @@ static const struct pseudo_entry root_children[] = {
     {.name = "thread-self", .mode = S_IFLNK | 0777, .readlink = readlink_thread_self},
     PSEUDO_FILE("uptime", show_uptime),
     PSEUDO_FILE("version", show_version),
+    PSEUDO_FILE("vmstat", show_vmstat),
     {0},
 };
 

@@ -14,6 +14,7 @@
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "mm/mm.h"
+#include "mm/share.h"
 #include "mm/uaccess.h"
 #include "task/signal_deliver.h"
 #include "task/task.h"
@@ -110,7 +111,7 @@ static int show_stat(struct seq_file *seq, uint64_t arg)
         return -ESRCH;
     const struct mm *mm = process->mm;
     int64_t cpu = tid_of(arg) && task ? task_cpu_ns(task) : process_cpu_ns(process);
-    seq_printf(seq, "%d (%s) %c %d %d %d ", task ? task->tid : process->pid, task ? task->comm : "",
+    seq_printf(seq, "%d (%s) %c %d %d %d ", task ? task->tid : process->pid, task ? task->comm : process->dead_comm,
                state_letter(process, task), process->parent ? process->parent->pid : 0, process->pgid, process->sid);
     /* tty_nr tpgid flags minflt cminflt majflt cmajflt utime stime cutime cstime */
     const struct tty *tty = tty_of_session(process->sid);
@@ -164,11 +165,25 @@ static void show_signals(struct seq_file *seq, const struct process *process, co
                (unsigned long long)ignored, (unsigned long long)caught);
 }
 
+/* What is left of a process that nobody has waited for. */
+static int show_zombie(struct seq_file *seq, const struct process *process)
+{
+    seq_puts(seq, "Name:\t");
+    seq_escape(seq, process->dead_comm, "\n\\");
+    seq_printf(seq, "\nState:\tZ (zombie)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", process->pid,
+               process->pid, process->parent ? process->parent->pid : 0);
+    seq_printf(seq, "FDSize:\t0\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\nThreads:\t1\n", process->pid,
+               process->pid, process->pgid, process->sid);
+    return 0;
+}
+
 static int show_status(struct seq_file *seq, uint64_t arg)
 {
     struct process *process = process_find(pid_of(arg));
     const struct task *task = process ? task_of(arg, process) : NULL;
 
+    if (process && process->dead && !task)
+        return show_zombie(seq, process);
     if (!process || !task)
         return -ESRCH;
     const struct cred *cred = task->cred;
@@ -244,12 +259,9 @@ static int show_memory(struct seq_file *seq, const struct process *process, uadd
 {
     char piece[256];
 
-    /* Memory of other processes may have been swapped away from its place. */
-    if (process->mm != current->process->mm)
-        return 0;
     for (uaddr_t at = start; at < end;) {
-        size_t len = MIN(end - at, sizeof(piece));
-        if (copy_from_user(piece, at, len))
+        size_t len = share_peek(process->mm, at, piece, MIN(end - at, sizeof(piece)));
+        if (len == 0)
             break;
         seq_write(seq, piece, len);
         at += len;
@@ -627,20 +639,102 @@ static bool next_fdinfo(uint64_t arg, uint64_t *cursor, char *name, size_t size,
 static const struct pseudo_names fd_names = {.lookup = lookup_fd, .next = next_fd};
 static const struct pseudo_names fdinfo_names = {.lookup = lookup_fdinfo, .next = next_fdinfo};
 
+/* ---- what is asked for rarely ---- */
+
+static int show_io(struct seq_file *seq, uint64_t arg)
+{
+    const struct process *process = process_find(pid_of(arg));
+
+    if (!process)
+        return -ESRCH;
+    const struct io_account *io = &process->io;
+    /* Nothing is read from a disk or written to one. */
+    seq_printf(seq, "rchar: %llu\nwchar: %llu\nsyscr: %llu\nsyscw: %llu\nread_bytes: 0\nwrite_bytes: 0\n"
+               "cancelled_write_bytes: 0\n",
+               (unsigned long long)io->read_bytes, (unsigned long long)io->write_bytes,
+               (unsigned long long)io->reads, (unsigned long long)io->writes);
+    return 0;
+}
+
+static int show_personality(struct seq_file *seq, uint64_t arg)
+{
+    const struct process *process = process_find(pid_of(arg));
+
+    if (!process)
+        return -ESRCH;
+    seq_printf(seq, "%08x\n", process->personality);
+    return 0;
+}
+
+static int show_schedstat(struct seq_file *seq, uint64_t arg)
+{
+    struct process *process = process_find(pid_of(arg));
+    const struct task *task = process ? task_of(arg, process) : NULL;
+
+    if (!task)
+        return -ESRCH;
+    seq_printf(seq, "%lld 0 %llu\n", (long long)task_cpu_ns(task),
+               (unsigned long long)(task->switches_voluntary + task->switches_involuntary));
+    return 0;
+}
+
+static int show_timerslack(struct seq_file *seq, uint64_t arg)
+{
+    struct process *process = process_find(pid_of(arg));
+    const struct task *task = process ? task_of(arg, process) : NULL;
+
+    if (!task)
+        return -ESRCH;
+    seq_printf(seq, "%llu\n", (unsigned long long)task->timer_slack_ns);
+    return 0;
+}
+
+/* Those that this thread made: of a process without further threads, all of its own. */
+static int show_children(struct seq_file *seq, uint64_t arg)
+{
+    const struct process *process = process_find(pid_of(arg)), *child;
+
+    if (!process)
+        return -ESRCH;
+    if (tid_of(arg) && tid_of(arg) != process->pid)
+        return 0;
+    list_for_each(child, &process->children, sibling_link)
+        seq_printf(seq, "%d ", child->pid);
+    return 0;
+}
+
+/* A container has one of each; the numbers are those that Linux gives its first ones. */
+#define NAMESPACE(n, number) {.name = n, .mode = S_IFLNK | 0777, .text = n ":[" #number "]"}
+static const struct pseudo_entry namespaces[] = {
+    NAMESPACE("cgroup", 4026531835), NAMESPACE("ipc", 4026531839), NAMESPACE("mnt", 4026531841),
+    NAMESPACE("net", 4026531840), NAMESPACE("pid", 4026531836),
+    {.name = "pid_for_children", .mode = S_IFLNK | 0777, .text = "pid:[4026531836]"},
+    NAMESPACE("time", 4026531834),
+    {.name = "time_for_children", .mode = S_IFLNK | 0777, .text = "time:[4026531834]"},
+    NAMESPACE("user", 4026531837), NAMESPACE("uts", 4026531838), {0},
+};
+
 /* ---- the folders ---- */
 
 #define COMMON_ENTRIES                                                                                   \
     {.name = "auxv", .mode = S_IFREG | 0400, .show = show_auxv}, PSEUDO_TEXT("cgroup", "0::/\n"),        \
         PSEUDO_FILE("cmdline", show_cmdline),                                                            \
         {.name = "comm", .mode = S_IFREG | 0644, .show = show_comm, .store = store_comm},                \
+        {.name = "coredump_filter", .mode = S_IFREG | 0644, .text = "00000033\n"},                       \
+        PSEUDO_TEXT("cpuset", "/\n"),                                                                    \
         {.name = "cwd", .mode = S_IFLNK | 0777, .follow = follow_cwd},                                   \
         {.name = "environ", .mode = S_IFREG | 0400, .show = show_environ},                               \
         {.name = "exe", .mode = S_IFLNK | 0777, .follow = follow_exe},                                   \
         {.name = "fd", .mode = S_IFDIR | 0500, .names = &fd_names},                                      \
         {.name = "fdinfo", .mode = S_IFDIR | 0555, .names = &fdinfo_names},                              \
+        {.name = "io", .mode = S_IFREG | 0400, .show = show_io},                                         \
         PSEUDO_FILE("limits", show_limits), PSEUDO_TEXT("loginuid", "4294967295"),                       \
         PSEUDO_FILE("maps", show_maps), PSEUDO_FILE("mountinfo", show_mountinfo),                        \
         PSEUDO_FILE("mounts", proc_show_mounts), PSEUDO_DIR("net", proc_net_children),                   \
+        {.name = "ns", .mode = S_IFDIR | 0511, .children = namespaces},                                  \
+        {.name = "oom_adj", .mode = S_IFREG | 0644, .text = "0\n"},                                      \
+        {.name = "personality", .mode = S_IFREG | 0400, .show = show_personality},                       \
+        PSEUDO_FILE("schedstat", show_schedstat), PSEUDO_TEXT("sessionid", "4294967295"),                \
         PSEUDO_TEXT("oom_score", "0\n"),                                                                 \
         {.name = "oom_score_adj",                                                                        \
          .mode = S_IFREG | 0644,                                                                         \
@@ -654,7 +748,7 @@ static const struct pseudo_names fdinfo_names = {.lookup = lookup_fdinfo, .next 
         PSEUDO_TEXT("uid_map", "         0          0 4294967295\n"),                                    \
         PSEUDO_TEXT("gid_map", "         0          0 4294967295\n")
 
-static const struct pseudo_entry tid_children[] = {COMMON_ENTRIES, {0}};
+static const struct pseudo_entry tid_children[] = {COMMON_ENTRIES, PSEUDO_FILE("children", show_children), {0}};
 static const struct pseudo_entry tid_entry = {.name = "tid", .mode = S_IFDIR | 0555, .children = tid_children};
 
 static int lookup_tid(uint64_t arg, const struct qstr *name, const struct pseudo_entry **entry, uint64_t *child)
@@ -697,6 +791,7 @@ static const struct pseudo_names tid_names = {.lookup = lookup_tid, .next = next
 static const struct pseudo_entry pid_children[] = {
     COMMON_ENTRIES,
     {.name = "task", .mode = S_IFDIR | 0555, .names = &tid_names},
+    {.name = "timerslack_ns", .mode = S_IFREG | 0666, .show = show_timerslack},
     {0},
 };
 const struct pseudo_entry proc_pid_entry = {.name = "pid", .mode = S_IFDIR | 0555, .children = pid_children};

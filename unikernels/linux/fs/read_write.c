@@ -36,6 +36,8 @@ int64_t vfs_read(struct file *file, struct iov_iter *to, uint64_t *pos, unsigned
     if ((int64_t)kiocb.pos < 0)
         return -EINVAL;
     int64_t done = file->f_op->read(&kiocb, to);
+    current->process->io.reads++;
+    current->process->io.read_bytes += (uint64_t)MAX(done, 0);
     if (done > 0 && has_positions(file))
         *(pos ? pos : &file->f_pos) = kiocb.pos;
     if (done > 0)
@@ -87,6 +89,8 @@ int64_t vfs_write(struct file *file, struct iov_iter *from, uint64_t *pos, unsig
         return count;
     from->count = (size_t)count;
     int64_t done = file->f_op->write(&kiocb, from);
+    current->process->io.writes++;
+    current->process->io.write_bytes += (uint64_t)MAX(done, 0);
     if (done > 0 && has_positions(file))
         *(pos ? pos : &file->f_pos) = kiocb.pos;
     if (done > 0)

@@ -426,6 +426,7 @@ static void process_end(struct process *p, int status)
     process_release_vfork(p);
     if (p->sid == p->pid) tty_session_ended(p->sid);
     drop_objects(p);
+    memcpy(p->dead_comm, current->comm, sizeof(p->dead_comm));
     p->dead = true;
     orphan_children(p);
     wake_up(&p->exit_wait);

@@ -124,11 +124,15 @@ struct process {
     bool exiting;   /* exit_group or a fatal signal: every task leaves */
     bool dead;      /* a zombie */
     int exit_status; /* as wait(2) reports it */
+    char dead_comm[TASK_COMM_LEN]; /* its last task's */
     int pdeath_signal;
     bool dumpable;
     uint32_t personality;
     int oom_score_adj; /* reads back in /proc; nothing goes by it */
     bool child_subreaper;
+    struct io_account {
+        uint64_t read_bytes, write_bytes, reads, writes; /* by calls, of files of any kind */
+    } io;
     struct wait_queue child_wait; /* this one sleeps here in wait4 */
     struct wait_queue exit_wait;  /* woken when this one is dead (pidfd) */
     struct task *vfork_parent; /* sleeps until this process execs or ends */
