@@ -43,7 +43,7 @@ const LAYER_TYPES: Readonly<Record<LayerEntry['type'], number>> = {
   whiteout: 9,
 };
 
-const Flag = { STRACE: 1, ROOT_READONLY: 2, NO_NEW_PRIVS: 4 } as const;
+const Flag = { STRACE: 1, ROOT_READONLY: 2, NO_NEW_PRIVS: 4, COUNT_CALLS: 8 } as const;
 
 /** Capability sets as bit masks: bit n is capability n of linux/capability.h. */
 export interface BootCredentials {
@@ -107,6 +107,8 @@ export interface BootConfig {
   readonly sysctl: Readonly<Record<string, string>>;
   readonly tty?: { readonly rows: number; readonly columns: number } | undefined;
   readonly strace: boolean;
+  /** Say at the end how many system calls there were, and how many of them trapped. */
+  readonly countCalls?: boolean;
   readonly rootReadonly: boolean;
   readonly noNewPrivileges: boolean;
 }
@@ -190,6 +192,7 @@ function layerEntry(entry: LayerEntry): Buffer {
 function flags(config: BootConfig): number {
   return (
     (config.strace ? Flag.STRACE : 0) |
+    (config.countCalls === true ? Flag.COUNT_CALLS : 0) |
     (config.rootReadonly ? Flag.ROOT_READONLY : 0) |
     (config.noNewPrivileges ? Flag.NO_NEW_PRIVS : 0)
   );

@@ -13,6 +13,8 @@ import type { Extra, Guest } from './guest.ts';
 
 /** "true": the guest's system calls are printed on standard error. */
 export const STRACE_ANNOTATION = 'io.runnc.strace';
+/** "true": at the end, the number of the guest's system calls and of those that trapped. */
+export const COUNT_ANNOTATION = 'io.runnc.count-calls';
 /** "strict": the process may not even change its own memory (the extra memctl). */
 export const PROFILE_ANNOTATION = 'io.runnc.profile';
 
@@ -81,6 +83,7 @@ export function linuxGuest(input: LinuxGuestInput): Guest {
           ? { rows: consoleSize?.height ?? 0, columns: consoleSize?.width ?? 0 }
           : undefined,
       strace: input.strace || isOn(annotations, STRACE_ANNOTATION),
+      countCalls: isOn(annotations, COUNT_ANNOTATION),
       rootReadonly: spec.root.readonly === true,
       noNewPrivileges: process.noNewPrivileges === true,
     }),

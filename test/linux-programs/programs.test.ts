@@ -34,6 +34,7 @@ describe('Linux programs', function () {
     rootfs.compile('vectors.c', 'dynamic');
     rootfs.compile('probe.c', 'dynamic');
     rootfs.compile('probe.c', 'dynamic-nopie', 'probe-fixed');
+    rootfs.compile('probe.c', 'musl-static', 'probe-musl');
     rootfs.write('/usr/bin/script', '#!/usr/bin/busybox cat\nthe script itself\n', 0o755);
     rootfs.write('/usr/bin/with-argument', '#! /usr/bin/hello-static  one argument \n', 0o755);
     rootfs.write('/usr/bin/of-script', '#!/usr/bin/with-argument\n', 0o755);
@@ -368,6 +369,23 @@ describe('Linux programs', function () {
       };
       for (const which of ['overflow', 'overflow-of-a-thread'])
         expect((await run(['probe', which], strict)).status, which).to.equal(139);
+    });
+
+    it('count their calls: of those in hot loops hardly any traps, with glibc, musl and Go', async () => {
+      for (const args of [
+        ['probe', 'hot'],
+        ['probe-musl', 'hot'],
+        ['probe-fixed', 'hot'],
+        ['hello-go', 'hot'],
+      ]) {
+        const { stderr } = await run(args, (spec) => {
+          spec.annotations = { 'io.runnc.count-calls': 'true' };
+        });
+        const [, calls = '', trapped = ''] =
+          /^linux: (\d+) system calls, (\d+) of them trapped\n$/.exec(stderr) ?? [];
+        expect(Number(calls)).to.be.greaterThan(80_000);
+        expect(Number(trapped) / Number(calls), `${args.join(' ')}: ${stderr}`).to.be.lessThan(0.05);
+      }
     });
 
     it('are refused under a profile that does not exist', async () => {

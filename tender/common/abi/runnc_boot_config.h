@@ -56,6 +56,7 @@ enum runnc_boot_flags {
     RUNNC_BOOT_STRACE = 1u << 0,        /* print the guest's calls to stderr */
     RUNNC_BOOT_ROOT_READONLY = 1u << 1, /* no writable overlay on / */
     RUNNC_BOOT_NO_NEW_PRIVS = 1u << 2,
+    RUNNC_BOOT_COUNT_CALLS = 1u << 3, /* say at the end how many calls there were, and how many of them trapped */
 };
 
 struct runnc_rec_creds {

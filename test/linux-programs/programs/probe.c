@@ -103,7 +103,8 @@ static int identity(void)
     printf("uid %u %u gid %u %u groups", getuid(), geteuid(), getgid(), getegid());
     for (int i = 0; i < count; i++)
         printf(" %u", groups[i]);
-    printf(" umask %03o files %lu %lu\n", umask(0), files.rlim_cur, files.rlim_max);
+    printf(" umask %03o files %lu %lu\n", umask(0), (unsigned long)files.rlim_cur,
+           (unsigned long)files.rlim_max);
     return 0;
 }
 
@@ -136,6 +137,15 @@ int main(int argc, char **argv)
         return devour();
     if (!strcmp(what, "chmod-and-exec"))
         return chmod(argv[2], 0700) || execv(argv[2], argv + 2);
+    if (!strcmp(what, "hot")) {
+        for (int i = 0; i < 20000; i++) {
+            getppid();
+            (void)!read(-1, NULL, 0);
+            (void)!write(-1, NULL, 0);
+            lseek(-1, 0, SEEK_SET);
+        }
+        return 0;
+    }
     if (!strcmp(what, "identity"))
         return identity();
     if (!strcmp(what, "create")) {

@@ -143,6 +143,7 @@ void kernel_main(const struct runnc_boot_info *info)
     sched_init();
     inet_init();
     if (boot_config.flags & RUNNC_BOOT_STRACE) pending_work |= WORK_STRACE;
+    if (boot_config.flags & RUNNC_BOOT_COUNT_CALLS) pending_work |= WORK_COUNT;
 
     struct task *t = first_process();
     if (!t) fatal(BOOT_FAILED, "no memory to start with");

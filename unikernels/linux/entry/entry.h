@@ -46,7 +46,11 @@ enum work {
     WORK_HOST = 1u << 2,     /* host signals have come */
     WORK_STRACE = 1u << 3,   /* always, with --strace */
     WORK_FULL = 1u << 4,     /* this call changed all registers */
+    WORK_COUNT = 1u << 5,    /* always, where calls are counted */
 };
 extern volatile uint32_t pending_work;
+
+/* System calls of programs that raised SIGSYS: their sites are not patched, or not yet. */
+extern uint64_t trapped_calls;
 
 #endif

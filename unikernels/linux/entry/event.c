@@ -36,6 +36,7 @@ _Static_assert(offsetof(struct ucontext64, mc.ip) == UC_RIP, "offsets.h");
 _Static_assert(offsetof(struct ucontext64, mc.fpstate) == UC_FPSTATE, "offsets.h");
 
 volatile uint32_t pending_work;
+uint64_t trapped_calls;
 volatile bool host_vdso_active;
 
 /* What interrupted the program; read by event_dispatch right after. */
@@ -95,6 +96,7 @@ int signal_syscall(int sig, const struct siginfo64 *info, struct ucontext64 *uc)
         mc->ax = (uint64_t)-ENOSYS;
         return 0;
     }
+    trapped_calls++;
     patch_call_site(mc->ip, mc->ax);
     mc->cx = mc->ip;
     mc->r11 = mc->flags;

@@ -64,7 +64,10 @@ int syscall_dispatch(struct regs *r)
     long result;
 
     current->regs = r;
-    if (unlikely(pending_work & WORK_STRACE)) strace_enter(r);
+    if (unlikely(pending_work & (WORK_STRACE | WORK_COUNT))) {
+        strace_count();
+        if (pending_work & WORK_STRACE) strace_enter(r);
+    }
     if (likely(nr < TABLE_SIZE && table[nr]))
         result = table[nr]((long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8, (long)r->r9);
     else

@@ -5,6 +5,7 @@
 #include <linux/signal.h>
 
 #include "boot/host.h"
+#include "entry/entry.h"
 #include "lib/error.h"
 #include "lib/print.h"
 #include "lib/string.h"
@@ -243,4 +244,16 @@ void strace_killed(int sig)
 void strace_unknown(unsigned nr)
 {
     klog("system call %u is not there (ENOSYS), first asked for by %s", nr, current->comm);
+}
+
+static uint64_t counted_calls;
+
+void strace_count(void)
+{
+    counted_calls++;
+}
+
+void strace_report(void)
+{
+    klog("%lu system calls, %lu of them trapped", counted_calls, trapped_calls);
 }

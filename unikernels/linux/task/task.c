@@ -26,6 +26,7 @@
 #include "mm/page.h"
 #include "mm/share.h"
 #include "mm/uaccess.h"
+#include "syscall/strace.h"
 #include "task/fork_hooks.h"
 #include "task/sched.h"
 #include "task/signal_deliver.h"
@@ -420,6 +421,7 @@ static void process_end(struct process *p, int status)
     p->exiting = true;
     if (p->pid == 1) {
         status = p->exit_status;
+        if (pending_work & WORK_COUNT) strace_report();
         host_exit(WIFSIGNALED64(status) ? 128 + (status & 0x7f) : status >> 8 & 0xff);
     }
     itimers_exit(p);
