@@ -7,7 +7,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { assetPath } from '../../src/assets.ts';
-import { encodeBootConfig, type BootConfig, type BootMount } from '../../src/guest/boot-config.ts';
+import type { NetworkRecord } from '../../src/guest/boot-config-network.ts';
+import {
+  addRecords,
+  encodeBootConfig,
+  type BootConfig,
+  type BootMount,
+} from '../../src/guest/boot-config.ts';
 
 export interface Outcome {
   readonly stdout: string;
@@ -23,6 +29,7 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   readonly config?: Partial<BootConfig>;
   readonly tender?: readonly string[];
+  readonly network?: readonly NetworkRecord[];
   /** As io.runnc.profile=strict: the host process may not change its own memory. */
   readonly strict?: boolean;
 }
@@ -39,7 +46,7 @@ const ROOT: BootConfig['credentials'] = {
   capBounding: ALL_CAPABILITIES,
   capAmbient: 0n,
 };
-const EXTRAS = 'exec-heap,boot-config,sud,rootfs-map,vtimer,stdio';
+const EXTRAS = 'exec-heap,boot-config,sud,rootfs-map,vtimer,stdio,vnet';
 const GUEST_MEMORY_MIB = 8192;
 export const GUEST_MEMORY_BYTES = GUEST_MEMORY_MIB * 2 ** 20;
 const MEMORY_LIMIT_BYTES = 1n << 30n;
@@ -196,7 +203,7 @@ export class Tree {
       ...options.config,
     });
     const path = join(this.scratch, `config-${this.runs++}`);
-    writeFileSync(path, config);
+    writeFileSync(path, addRecords(config, options.network ?? []));
     return [
       assetPath('tender-spt'),
       ...[

@@ -13,7 +13,7 @@
 #define CHUNK_PAGES 16u
 #define CHUNK_BYTES (CHUNK_PAGES * PAGE_SIZE)
 #define HEADER_BYTES 64u
-#define EMPTY_KEPT 16u
+#define EMPTY_KEPT 64u
 
 static const uint32_t class_bytes[] = {64, 128, 208, 320, 512, 1024, 1680, 2176, 4352, 8704, 16368, 32736};
 #define CLASSES ARRAY_SIZE(class_bytes)

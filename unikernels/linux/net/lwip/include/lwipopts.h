@@ -59,6 +59,7 @@
 #define IP_REASS_MAX_PBUFS 512
 #define LWIP_IPV6_FRAG 1
 #define LWIP_IPV6_REASS 1
+#define IPV6_FRAG_COPYHEADER 1 /* pointers have 8 bytes */
 #define IP_REASS_FREE_OLDEST 1
 #define IP_DEFAULT_TTL 64
 #define LWIP_BROADCAST_PING 0
@@ -85,17 +86,17 @@
 #define LWIP_TCP_CALC_INITIAL_CWND(mss) ((tcpwnd_size_t)LWIP_MAX(10U * (mss), 16060U)) /* RFC 6928 */
 #define LWIP_WND_SCALE 1
 #define TCP_RCV_SCALE 7
-#define TCP_WND (1024 * 1024)
-#define TCP_SND_BUF (512 * 1024)
+#define TCP_WND (4 * 1024 * 1024)
+#define TCP_SND_BUF (1024 * 1024)
 #define TCP_SND_QUEUELEN 32000
 #define TCP_SNDLOWAT 8192
 #define TCP_SNDQUEUELOWAT 100
-#define TCP_WND_UPDATE_THRESHOLD (TCP_WND / 8)
+#define TCP_WND_UPDATE_THRESHOLD (256 * 1024)
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_MAX_SACK_NUM 4
 #define TCP_QUEUE_OOSEQ 1
 #define TCP_OOSEQ_MAX_BYTES TCP_WND
-#define TCP_OOSEQ_MAX_PBUFS 2048
+#define TCP_OOSEQ_MAX_PBUFS 4096
 #define TCP_LISTEN_BACKLOG 0 /* counted in net/inet/tcp_listen.c */
 #define LWIP_TCP_KEEPALIVE 1
 #define LWIP_TCP_PCB_NUM_EXT_ARGS 1
