@@ -14,10 +14,18 @@ import { brokenPromises, parsePromises } from './promises.ts';
 import { dockerBench } from './docker.ts';
 import { lifecycleBench } from './lifecycle.ts';
 import { linuxBench } from './linux.ts';
+import { rootfsBench } from './rootfs.ts';
 import { runBench } from './run.ts';
 import { tenderBench } from './tender.ts';
 
-const benches: readonly Bench[] = [tenderBench, runBench, lifecycleBench, linuxBench, dockerBench];
+const benches: readonly Bench[] = [
+  tenderBench,
+  runBench,
+  lifecycleBench,
+  linuxBench,
+  dockerBench,
+  rootfsBench,
+];
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({

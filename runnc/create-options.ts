@@ -21,6 +21,9 @@ export function createOptions({ globals, options, operands, log }: Call): Create
     noPivot: options.flag('no-pivot'),
     noNewKeyring: options.flag('no-new-keyring'),
     onProgress: progressBar('building the image of the rootfs'),
+    onDebug: (message) => {
+      log.debug(message);
+    },
     onWarning: (message) => {
       log.warn(message);
     },

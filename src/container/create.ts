@@ -46,6 +46,8 @@ export interface CreateOptions {
   readonly strace?: boolean;
   /** Called a few times a second while the image of the rootfs is built. */
   readonly onProgress?: (progress: BuildProgress) => void;
+  /** Told of what was done and how long it took, one line each. */
+  readonly onDebug?: (message: string) => void;
   /** Told of what was left out or went wrong without stopping anything, one line each. */
   readonly onWarning?: (message: string) => void;
 }

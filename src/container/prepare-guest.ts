@@ -206,6 +206,7 @@ async function openImage(
   options: CreateOptions,
   keep: Keep,
 ): Promise<RootfsImage> {
+  const started = performance.now();
   const { openRootfsImage } = await import('../rootfs/open.ts');
   const { annotations } = bundle.spec;
   const image = await openRootfsImage({
@@ -216,6 +217,8 @@ async function openImage(
   });
   keep(image.fd);
   if (image.segments !== undefined) keep(image.segments.fd);
+  const ms = (performance.now() - started).toFixed(2);
+  options.onDebug?.(`rootfs: ${format} image of ${String(image.sizeBytes)} bytes in ${ms} ms`);
   return image;
 }
 

@@ -21,7 +21,7 @@ import { changedError, displayPath, openScanned, type EntryKind, type TreeEntry 
 export interface ErofsOptions {
   readonly toUid: (hostId: number) => number;
   readonly toGid: (hostId: number) => number;
-  /** Called between files: throws to stop, may await to let others run. */
+  /** Called between pieces of work: throws to stop, may await to let others run. */
   readonly onStep: (doneBytes: number, totalBytes: number) => Promise<void>;
 }
 
@@ -41,8 +41,8 @@ const INODE_BYTES = 64;
 const SLOT_BYTES = 32;
 const DIRENT_BYTES = 12;
 const MAX_BLOCKS = 2 ** 32 - 1;
-/** Copied in one go. */
-const SLICE_BYTES = 16 * 2 ** 20;
+/** Copied in one go: between two steps. */
+const SLICE_BYTES = 2 ** 21;
 
 const MAGIC = 0xe0f5e1e2;
 /** The inodes' times are modification times. */
@@ -100,7 +100,7 @@ export async function writeErofs(
     if (listing !== undefined) writer.write(folderBlocks(listing).subarray(0, inode.blocks * BLOCK_BYTES));
     else if (entry.kind === 'symlink') writer.write(entry.target);
     else {
-      await copyFile(entry, writer);
+      await copyFile(entry, writer, () => options.onStep(writer.position, totalBytes));
       files.push({ nid: inode.nid, offset: inode.block * BLOCK_BYTES, sizeBytes: inode.sizeBytes });
     }
     writer.align(BLOCK_BYTES);
@@ -291,7 +291,7 @@ function folderBlocks({ names, perBlock }: Listing): Buffer {
   return content;
 }
 
-async function copyFile(entry: TreeEntry, writer: ImageWriter): Promise<void> {
+async function copyFile(entry: TreeEntry, writer: ImageWriter, onStep: () => Promise<void>): Promise<void> {
   const fd = openScanned(entry);
   try {
     const hasHoles = fstatSync(fd).blocks * 512 < entry.sizeBytes;
@@ -306,6 +306,7 @@ async function copyFile(entry: TreeEntry, writer: ImageWriter): Promise<void> {
       if (!writer.copy(fd, from, to - from)) throw changedError(entry);
       position = to;
       await writer.drain();
+      await onStep();
     }
   } finally {
     closeSync(fd);

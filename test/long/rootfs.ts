@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Cache } from '../../src/rootfs/cache.ts';
 import { openRootfsImage } from '../../src/rootfs/open.ts';
 import type { OpenRootfsOptions } from '../../src/rootfs/rootfs-image.ts';
+import { makeDebianTree } from '../rootfs/debian-tree.ts';
 import { closeImage, describeTree, filesBelow, scratchFolder, withImage } from '../rootfs/fixture.ts';
 import { runtime } from '../support/paths.ts';
 
@@ -47,38 +48,7 @@ describe('rootfs images at full size', function () {
   };
 
   before(() => {
-    // The machine's own files, for they are what a Debian image holds: programs, libraries, documents.
-    let [entries, megabytes] = [0, 0];
-    const libraries = join(debian, 'usr/lib/x86_64-linux-gnu');
-    fs.mkdirSync(libraries, { recursive: true });
-    // What the program below needs, whatever else has room.
-    const needed = 'cp -a /usr/lib/x86_64-linux-gnu/ld-linux* /usr/lib/x86_64-linux-gnu/lib[cm]*.so* "$1"';
-    execFileSync('sh', ['-c', needed, 'sh', libraries]);
-    for (const folder of [
-      'bin',
-      'lib/x86_64-linux-gnu',
-      'share/doc',
-      'share/perl',
-      'include',
-      'share',
-      'lib',
-    ]) {
-      fs.mkdirSync(join(debian, 'usr', folder), { recursive: true });
-      for (const name of fs.readdirSync(join('/usr', folder))) {
-        const to = join(debian, 'usr', folder, name);
-        if (entries >= 30_000 || fs.existsSync(to)) continue;
-        const words = ['-c', 'du -sk "$1" | cut -f1; find "$1" | wc -l', 'sh', join('/usr', folder, name)];
-        const [kibibytes = 0, count = 0] = execFileSync('sh', words, { encoding: 'utf8' })
-          .split('\n')
-          .map(Number);
-        const size = kibibytes / 1024;
-        // Nothing that would be most of the tree by itself.
-        if (size > 100 || (megabytes > 500 && size > count / 100)) continue;
-        execFileSync('cp', ['-a', join('/usr', folder, name), to]);
-        entries += count;
-        megabytes += size;
-      }
-    }
+    makeDebianTree(debian);
     const size = execFileSync('sh', ['-c', 'find "$1" | wc -l; du -sm "$1" | cut -f1', 'sh', debian], {
       encoding: 'utf8',
     });
@@ -173,8 +143,6 @@ describe('rootfs images at full size', function () {
     spec.root = { path: debian };
     spec.process.args = ['/usr/bin/perl', '-e', '$| = 1; print "up\\n"; sleep 600'];
     spec.process.terminal = false;
-    fs.symlinkSync('usr/lib', join(debian, 'lib'));
-    fs.symlinkSync('usr/lib/x86_64-linux-gnu', join(debian, 'lib64'));
     fs.writeFileSync(path, JSON.stringify(spec));
     const root = join(scratch, 'containers');
     const ids = Array.from({ length: 10 }, (_, i) => `shared-${process.pid}-${i}`);
