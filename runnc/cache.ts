@@ -84,11 +84,11 @@ function remove(cache: Cache, keys: readonly string[], { options, log }: Call): 
 }
 
 /** Status 1 if anything is damaged. */
-function verify(cache: Cache, prefixes: readonly string[], { log }: Call): number {
+async function verify(cache: Cache, prefixes: readonly string[], { log }: Call): Promise<number> {
   const keys = prefixes.length === 0 ? cache.keys() : prefixes.map((prefix) => cache.find(prefix));
   let status = 0;
   for (const key of keys) {
-    const problem = cache.verify(key);
+    const problem = await cache.verify(key);
     if (problem === undefined) print(`${key.slice(0, SHORT_KEY)} ok\n`);
     else {
       log.error(

@@ -13,7 +13,6 @@
  *
  * The folder belongs to its user alone, so nobody else can put an image there.
  */
-import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -37,7 +36,7 @@ import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { DEFAULT_CACHE_LIMIT_BYTES } from '../host-config.ts';
 import { isHostRoot } from '../host-user.ts';
 import { lockFile, tryLockFile } from '../native.ts';
-import { contentHash, NoSpaceError } from './image-writer.ts';
+import { NoSpaceError } from './no-space.ts';
 import type { RootfsFormat } from './rootfs-image.ts';
 
 /** entry.json */
@@ -181,11 +180,14 @@ export class Cache {
   }
 
   /** Reads every byte of an entry; says what is wrong with it, undefined if nothing is. */
-  verify(key: string): string | undefined {
+  async verify(key: string): Promise<string | undefined> {
     const folder = this.#entryPath(key);
     try {
       const entry = readEntry(join(folder, 'entry.json'), key);
-      return checkFile(folder, 'image', entry.image) ?? checkFile(folder, 'segments', entry.segments);
+      return (
+        (await checkFile(folder, 'image', entry.image)) ??
+        (await checkFile(folder, 'segments', entry.segments))
+      );
     } catch (error) {
       return errorMessage(error);
     }
@@ -278,7 +280,7 @@ export class Cache {
     const lock = this.#lockForRemoval(key);
     if (lock === 'in use' && !force) return false;
     try {
-      const grave = join(this.dir, 'tmp', `removed-${randomBytes(8).toString('hex')}`);
+      const grave = join(this.dir, 'tmp', `removed-${crypto.randomUUID()}`);
       renameSync(this.#entryPath(key), grave);
       rmSync(grave, { recursive: true, force: true });
       return true;
@@ -405,8 +407,13 @@ export class Cache {
   }
 }
 
-function checkFile(folder: string, name: string, expected: CachedFile | undefined): string | undefined {
+async function checkFile(
+  folder: string,
+  name: string,
+  expected: CachedFile | undefined,
+): Promise<string | undefined> {
   if (expected === undefined) return undefined;
+  const { contentHash } = await import('./image-writer.ts');
   const fd = openSync(join(folder, name), constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     checkSize(fd, name, expected);

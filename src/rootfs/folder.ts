@@ -5,7 +5,6 @@
  * a tmpfs so that no disk ever sees them, and a cache would. A large one is kept in the cache under a name that changes
  * with anything in it, as a rootfs is.
  */
-import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, realpathSync } from 'node:fs';
 import { errorMessage, RunncError } from '../errors.ts';
 import { DEFAULT_CACHE_LIMIT_BYTES } from '../host-config.ts';
@@ -70,9 +69,8 @@ async function openImage(layer: Layer, folder: MountedFolder, options: FolderOpt
     );
   }
   scanned = await scanSettled(layer, PLAIN);
-  const identity = createHash('sha256').update(scanned.records).digest('hex');
   const build = buildOf(layer, [scanned], PLAIN, () => scanned.tree, options, false);
-  return (await openFromCache('folder', identity, build, options)).imageFd;
+  return (await openFromCache('folder', scanned.records, build, options)).imageFd;
 }
 
 function measure(

@@ -10,6 +10,7 @@ import { fdatasync, fstatSync, ftruncateSync, readSync, writeSync } from 'node:f
 import { promisify } from 'node:util';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { nextData } from '../native.ts';
+import { NoSpaceError } from './no-space.ts';
 
 const PIECE_BYTES = 2 ** 20;
 /** Writing back starts while the rest is still being made, so that the last sync has little left to do. */
@@ -202,12 +203,4 @@ function writeError(error: unknown, what: string): RunncError {
   const code = errnoOf(error);
   if (code === 'ENOSPC' || code === 'EDQUOT') return new NoSpaceError(what, error);
   return new RunncError('HOST', `${what} cannot be written: ${errorMessage(error)}`, { cause: error });
-}
-
-/** The disk is full: the cache may have something to give back. */
-export class NoSpaceError extends RunncError {
-  constructor(what: string, cause: unknown) {
-    super('HOST', `${what} cannot be written: no space left on the device`, { cause });
-    this.name = 'NoSpaceError';
-  }
 }

@@ -13,7 +13,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunncError } from '../errors.ts';
-import { NoSpaceError } from './image-writer.ts';
+import { NoSpaceError } from './no-space.ts';
 import { walk, type TreeEntry } from './tree.ts';
 
 export interface IsoOptions {

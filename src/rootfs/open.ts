@@ -1,5 +1,4 @@
 /** From a rootfs to its image: carried by it, found in the cache, or built now. */
-import { createHash } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { RunncError } from '../errors.ts';
 import { Cache, type Build, type OpenedEntry } from './cache.ts';
@@ -21,10 +20,11 @@ import {
   type RootfsSource,
   type ScannedLayer,
 } from './source.ts';
+import { sha256 } from './sha256.ts';
 import type { TreeEntry } from './tree.ts';
 
 /** Part of every key: raise it when equal trees give other images than before. */
-const IMAGE_VERSION = 2;
+const IMAGE_VERSION = 3;
 
 /**
  * The image of a rootfs. The caller closes its descriptors.
@@ -61,9 +61,8 @@ class IndirectLayersError extends RunncError {
 /** A folder like any other, named by a scan of it. */
 async function openPlain(rootfs: Layer, options: OpenRootfsOptions): Promise<RootfsImage> {
   const scanned = await scanSettled(rootfs, { overlay: false });
-  const identity = createHash('sha256').update(scanned.records).digest('hex');
   const build = buildOf(rootfs, [scanned], { overlay: false }, () => scanned.tree, options);
-  return toImage(await openFromCache('plain', identity, build, options), []);
+  return toImage(await openFromCache('plain', scanned.records, build, options), []);
 }
 
 /** An engine's overlay mount: the image named by its layers, what is the container's own apart from it. */
@@ -78,7 +77,7 @@ async function openOverlay(source: RootfsSource, options: OpenRootfsOptions): Pr
     return toImage(await openFromCache('layers', layerIdentity(source.image), build, options), delta);
   }
   if (own.some(hasContent)) own = await Promise.all(source.own.map((layer) => scanSettled(layer, overlay)));
-  const identity = `${layerIdentity(source.image)} ${ownIdentity(own)}`;
+  const identity = `${layerIdentity(source.image)}\n${ownIdentity(own)}`;
   const build = buildLayers(source, own, options);
   return toImage(await openFromCache('merged', identity, build, options), []);
 }
@@ -90,16 +89,15 @@ function deltaFor(own: readonly ScannedLayer[], options: OpenRootfsOptions): Lay
 }
 
 /** `kind`: what the identity is made of, and what is made of it. */
-export function openFromCache(
+export async function openFromCache(
   kind: 'plain' | 'layers' | 'merged' | 'folder',
-  identity: string,
+  identity: string | Uint8Array,
   build: Build,
   options: Omit<OpenRootfsOptions, 'rootfs'>,
 ): Promise<OpenedEntry> {
   const { format, uidMappings, gidMappings } = options;
-  const key = createHash('sha256')
-    .update(JSON.stringify([IMAGE_VERSION, format, uidMappings ?? [], gidMappings ?? [], kind, identity]))
-    .digest('hex');
+  const settings = JSON.stringify([IMAGE_VERSION, format, uidMappings ?? [], gidMappings ?? [], kind]);
+  const key = await sha256(`${settings}\n`, identity);
   const cache = new Cache(options.cacheDir, {
     limitBytes: options.cacheLimitBytes,
     onWarning: options.onWarning,

@@ -6,7 +6,6 @@
  * - an engine's overlay mount is named by device, inode and ctime of its image's layer folders (overlay.ts);
  * - any other folder by a scan of all its entries, which has those three of every file.
  */
-import { createHash } from 'node:crypto';
 import { fstatSync, realpathSync } from 'node:fs';
 import { errorMessage, RunncError } from '../errors.ts';
 import { readMounts } from './mountinfo.ts';
@@ -150,14 +149,14 @@ export function hasContent({ tree }: ScannedLayer): boolean {
  * owner and target; a file with content by device, inode and ctime.
  */
 export function ownIdentity(own: readonly ScannedLayer[]): string {
-  const hash = createHash('sha256');
+  const lines: string[] = [];
   for (const entry of own.length === 0 ? [] : walk(mergeScanned(own, 'keep'))) {
     const { path, kind, mode, uid, gid, opaque, major, minor, target } = entry;
     const inode =
       kind === 'file' && entry.sizeBytes > 0 ? [entry.dev, entry.ino, entry.ctimeNs].map(String) : [];
-    hash.update(
+    lines.push(
       JSON.stringify([path, kind, mode, uid, gid, opaque, major, minor, target.toString('latin1'), inode]),
     );
   }
-  return hash.digest('hex');
+  return lines.join('\n');
 }

@@ -186,7 +186,7 @@ describe('rootfs images at full size', function () {
         const command = [process.execPath, '--import', 'tsx/esm', child, rootfs, 'erofs', cacheDir];
         const killed = spawnSync('strace', [...words, ...command], { input: 'go\n', encoding: 'utf8' });
         const cache = new Cache(cacheDir);
-        for (const key of cache.keys()) expect(cache.verify(key), `${call} ${time}`).to.equal(undefined);
+        for (const key of cache.keys()) expect(await cache.verify(key), `${call} ${time}`).to.equal(undefined);
         closeImage(await openRootfsImage({ rootfs, format: 'erofs', cacheDir }));
         await cache.prune({ toBytes: 0 });
         expect(filesBelow(cacheDir), `${call} ${time}`).to.deep.equal([]);

@@ -186,12 +186,12 @@ describe('the cache of rootfs images', function () {
       const cache = new Cache(options.cacheDir);
       const key = cache.keys()[0] ?? '';
       damage(join(options.cacheDir, 'entries', key));
-      const problem = cache.verify(key);
+      const problem = await cache.verify(key);
       const warnings: string[] = [];
       const after = await withImage({ ...options, onWarning: (line) => warnings.push(line) }, sha256);
       if (warnings.length > 0) {
         expect(after).to.equal(before);
-        expect(cache.verify(key)).to.equal(undefined);
+        expect(await cache.verify(key)).to.equal(undefined);
       }
       return { warnings, problem };
     }
@@ -283,7 +283,7 @@ describe('the cache of rootfs images', function () {
           );
           expect(killed.signal ?? killed.status, `${call} ${time}: ${killed.stderr}`).to.equal('SIGKILL');
           const cache = new Cache(options.cacheDir);
-          for (const key of cache.keys()) expect(cache.verify(key)).to.equal(undefined);
+          for (const key of cache.keys()) expect(await cache.verify(key)).to.equal(undefined);
           const warnings: string[] = [];
           closeImage(await openRootfsImage({ ...options, onWarning: (line) => warnings.push(line) }));
           expect(warnings).to.deep.equal([]);
