@@ -138,9 +138,7 @@ function openSourceFolder(
 }
 
 function mountInside(path: string): string | undefined {
-  const below = path === '/' ? '/' : `${path}/`;
-  return readMounts().find(({ mountPoint }) => mountPoint.startsWith(below) && mountPoint !== path)
-    ?.mountPoint;
+  return readMounts(path).find(({ mountPoint }) => mountPoint !== path)?.mountPoint;
 }
 
 function withoutMounts(source: string, inside: string, where: string): number {

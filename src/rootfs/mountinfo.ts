@@ -8,9 +8,25 @@ export interface MountInfo {
   readonly superOptions: string;
 }
 
-/** In the order of mounting: of several on one point the last one is seen. */
-export function readMounts(): MountInfo[] {
-  return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+/**
+ * The mounts on a folder and inside it, in the order of mounting: of several on one point the last one is seen. `folder`:
+ * absolute, without links. A host may have thousands of mounts, and every start comes here: the others are not looked at.
+ */
+export function readMounts(folder: string): MountInfo[] {
+  const inside = folder === '/' ? '/' : `${folder}/`;
+  const text = readFileSync('/proc/self/mountinfo', 'utf8');
+  // Where the kernel may have escaped something, all lines are taken apart.
+  const lines = /[^\w./:@%+=,-]/.test(folder) ? text : linesWith(text, folder);
+  return parseMountInfo(lines).filter(
+    ({ mountPoint }) => mountPoint === folder || mountPoint.startsWith(inside),
+  );
+}
+
+function linesWith(text: string, part: string): string {
+  return text
+    .split('\n')
+    .filter((line) => line.includes(part))
+    .join('\n');
 }
 
 export function parseMountInfo(text: string): MountInfo[] {

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseMountInfo, type MountInfo } from './mountinfo.ts';
+import { parseMountInfo, readMounts, type MountInfo } from './mountinfo.ts';
 import { overlayFolders } from './overlay.ts';
 
 describe('mountinfo', () => {
@@ -18,6 +19,30 @@ describe('mountinfo', () => {
       { mountPoint: '/dev', fileSystem: 'devtmpfs', superOptions: 'rw' },
     ]);
   });
+
+  for (const name of ['plain', 'with space\tand\nline', 'back\\slash#hash', 'ü']) {
+    it(`finds what is mounted on and in ${JSON.stringify(name)}`, function () {
+      if (process.geteuid?.() !== 0) this.skip();
+      const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'runnc-mountinfo-')));
+      const folder = join(scratch, name);
+      const mount = (on: string): void => {
+        mkdirSync(on);
+        execFileSync('mount', ['-t', 'tmpfs', 'runnc-test', on]);
+      };
+      mount(folder);
+      mount(join(folder, 'inside'));
+      mount(`${folder} beside`);
+      try {
+        const points = (of: string): string[] => readMounts(of).map(({ mountPoint }) => mountPoint);
+        expect(points(folder)).to.deep.equal([folder, join(folder, 'inside')]);
+        expect(points(join(folder, 'inside'))).to.deep.equal([join(folder, 'inside')]);
+        expect(points('/')).to.include.members([folder, '/proc']);
+      } finally {
+        for (const on of [join(folder, 'inside'), folder, `${folder} beside`]) execFileSync('umount', [on]);
+        rmSync(scratch, { recursive: true });
+      }
+    });
+  }
 });
 
 describe('the folders of an overlay mount', () => {

@@ -72,6 +72,7 @@ function realPath(path: string): string | undefined {
 
 /** Splits where the separator is not escaped by a backslash. */
 function splitEscaped(text: string, separator: string): string[] {
+  if (!text.includes('\\')) return text.split(separator);
   const parts = [''];
   for (let i = 0; i < text.length; i++) {
     const char = text.charAt(i);

@@ -54,10 +54,8 @@ export function openSource(rootfs: string, opened: number[]): RootfsSource {
     return { fd, path };
   };
   const root = open(realPath(rootfs), 'the rootfs');
-  const mounts = readMounts();
-  const below = mounts.find(({ mountPoint }) =>
-    mountPoint.startsWith(`${root.path === '/' ? '' : root.path}/`),
-  );
+  const mounts = readMounts(root.path);
+  const below = mounts.find(({ mountPoint }) => mountPoint !== root.path);
   if (below !== undefined) {
     throw new RunncError(
       'UNSUPPORTED',
