@@ -166,7 +166,10 @@ function run(command: string, args: readonly string[], image: string, options: I
 
     child.once('error', (error) => {
       end();
-      reject(new RunncError('HOST', `${command} cannot be started: ${error.message}`, { cause: error }));
+      const hint = 'install it (Debian: apt-get install util-linux)';
+      reject(
+        new RunncError('HOST', `${command} cannot be started: ${error.message}: ${hint}`, { cause: error }),
+      );
     });
     child.once('close', (code, signal) => {
       end();
@@ -219,8 +222,8 @@ function sizeOf(path: string): number {
 function failure(output: string, code: number): RunncError {
   const lines = output.split('\n').map((line) => line.trim());
   if (code === 127) {
-    const program =
-      /xorriso|setpriv|mount/.exec(lines.findLast((line) => line !== '') ?? '')?.[0] ?? 'xorriso';
+    // "setpriv: failed to execute xorriso: No such file or directory", "sh: 1: mount: not found"
+    const [, program = 'xorriso'] = /(\w+): (?:not found|No such file)/.exec(output) ?? [];
     const debianPackage = program === 'xorriso' ? 'xorriso' : 'util-linux';
     return new RunncError(
       'HOST',

@@ -72,7 +72,8 @@ async function openOverlay(source: RootfsSource, options: OpenRootfsOptions): Pr
   if (isIndirect(own)) throw new IndirectLayersError();
   const delta = deltaFor(own, options);
   if (delta !== undefined) {
-    checkUnchanged(own, overlay);
+    // Without contents nothing was read but the scan.
+    if (own.some(hasContent)) checkUnchanged(own, overlay);
     const build = buildLayers(source, [], options);
     return toImage(await openFromCache('layers', layerIdentity(source.image), build, options), delta);
   }

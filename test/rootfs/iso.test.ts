@@ -1,7 +1,8 @@
 import { expect } from 'chai';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { writeIso } from '../../src/rootfs/iso.ts';
 import type { OpenRootfsOptions } from '../../src/rootfs/rootfs-image.ts';
 import { needs, unikernel } from '../support/paths.ts';
@@ -9,6 +10,7 @@ import { dist, Tender } from '../unikernels/guest.ts';
 import {
   copyTree,
   describeTree,
+  filesBelow,
   isRoot,
   makeAwkwardTree,
   rejection,
@@ -110,6 +112,30 @@ describe('an ISO image of a rootfs', function () {
     copyTree(tree, copy);
     await writeIso({ rootfs: copy, folder: second, owners: [] });
     expect(sha256(join(second, 'image'))).to.equal(sha256(join(first, 'image')));
+  });
+
+  it('fails with what to install where xorriso is missing, and leaves nothing', async function () {
+    if (!isRoot) this.skip();
+    const cacheDir = join(scratch, 'cache-without');
+    // A namespace whose /usr/bin has what is needed but xorriso.
+    const script = `
+      set -e
+      for name in unshare sh setpriv mount node; do
+        : > "$1/$name"; mount --bind "$(readlink -f "$(command -v $name)")" "$1/$name"
+      done
+      shift_to=$1; shift
+      mount --rbind "$shift_to" /usr/bin
+      exec node "$@"`;
+    const words = ['--import', 'tsx/esm', fileURLToPath(new URL('open-child.ts', import.meta.url))];
+    const ran = spawnSync(
+      'unshare',
+      ['--mount', '--', 'sh', '-c', script, 'sh', extracted('bin'), ...words, tree, 'iso9660', cacheDir],
+      { input: 'go\n', encoding: 'utf8' },
+    );
+    expect(ran.stderr).to.match(
+      /RunncError: xorriso is missing: install it \(Debian: apt-get install xorriso\)\n/,
+    );
+    expect(filesBelow(cacheDir)).to.deep.equal([]);
   });
 
   it('fails with xorriso’s own reason, and leaves nothing', async () => {
