@@ -100,6 +100,24 @@ describe('rootfs images at full size', function () {
   });
 
   for (const format of ['erofs', 'iso9660'] as const) {
+    it(`hold a circle of 100,000 links as ${format}`, async () => {
+      const tree = join(scratch, `circle-${format}`);
+      fs.mkdirSync(tree);
+      for (let i = 0; i < 100_000; i++) {
+        fs.symlinkSync(`link-${(i + 1) % 100_000}`, join(tree, `link-${i}`));
+      }
+      const options: OpenRootfsOptions = { rootfs: tree, format, cacheDir: join(scratch, 'cache') };
+      const count = ['sh', '-c', 'find "$1" -type l | wc -l', 'sh'] as const;
+      const found =
+        format === 'erofs'
+          ? await mounted(options, (folder) => execFileSync(count[0], [...count.slice(1), folder]))
+          : await withImage(options, (image) =>
+              execFileSync('sh', ['-c', 'bsdtar -tvf "$1" | grep -c "^l"', 'sh', image]),
+            );
+      expect(Number(found.toString())).to.equal(100_000);
+      fs.rmSync(tree, { recursive: true });
+    });
+
     it(`hold a file beyond 4 GiB as ${format}`, async () => {
       const tree = join(scratch, `large-${format}`);
       fs.mkdirSync(tree);
@@ -186,7 +204,8 @@ describe('rootfs images at full size', function () {
         const command = [process.execPath, '--import', 'tsx/esm', child, rootfs, 'erofs', cacheDir];
         const killed = spawnSync('strace', [...words, ...command], { input: 'go\n', encoding: 'utf8' });
         const cache = new Cache(cacheDir);
-        for (const key of cache.keys()) expect(await cache.verify(key), `${call} ${time}`).to.equal(undefined);
+        for (const key of cache.keys())
+          expect(await cache.verify(key), `${call} ${time}`).to.equal(undefined);
         closeImage(await openRootfsImage({ rootfs, format: 'erofs', cacheDir }));
         await cache.prune({ toBytes: 0 });
         expect(filesBelow(cacheDir), `${call} ${time}`).to.deep.equal([]);
