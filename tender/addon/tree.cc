@@ -225,7 +225,12 @@ bool Look(Scan *scan, Folder *folder) {
   folder->parts.emplace_back();
   uint32_t own_flags = scan->overlay ? OverlayFlags((FdPath(fd) + "/.").c_str(), true) : 0;
   bool is_other = folder->depth > 0 && stat.st_dev != folder->parent_dev;
-  if (is_other && IsKernelFs(fd)) own_flags |= kKernelFs;
+  if (is_other && IsKernelFs(fd)) {
+    own_flags |= kKernelFs;
+    // These are the kernel's state too: /proc has a link for each process.
+    stat.st_nlink = 2;
+    stat.st_mtim = stat.st_ctim = {};
+  }
   Append(&folder->parts.back().records, stat, folder->depth, own_flags, folder->name, "");
   if ((own_flags & kKernelFs) != 0) return true;
   const dev_t dev = stat.st_dev;

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { Cache } from '../../src/rootfs/cache.ts';
@@ -154,9 +154,14 @@ describe('a read-only folder of the host as an image', () => {
     const { folder, options } = fresh((source) => fs.mkdirSync(join(source, 'proc')));
     await withMount('proc', join(folder.source, 'proc'), async () => {
       const warnings: string[] = [];
-      const names = await read(folder, { ...options, onWarning: (line) => warnings.push(line) }, (on) =>
-        fs.readdirSync(join(on, 'proc')),
-      );
+      const onWarning = (line: string): void => {
+        warnings.push(line);
+        // A process more, between the first look and the second: /proc counts them.
+        children.push(spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] }));
+      };
+      const children: ChildProcess[] = [];
+      const names = await read(folder, { ...options, onWarning }, (on) => fs.readdirSync(join(on, 'proc')));
+      for (const child of children) child.stdin?.end();
       expect(names).to.deep.equal([]);
       expect(warnings).to.deep.equal([
         `${folder.source}/proc is left out of the mount: it is a file system of the host's kernel`,
