@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, readFileSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { pidfdOpen, setSubreaper, waitExit, waitReadable } from '../../src/native.ts';
+import { pidfdOpen, setSubreaper, waitExit } from '../../src/native.ts';
 import { faultFrom, initSteps, type InitStep, type LaunchPlan } from '../../src/sandbox/launch-plan.ts';
-import { isDead, noStates, Sandbox, witnessPath } from './support.ts';
+import { isDead, noStates, Sandbox, waitForDeath, witnessPath } from './support.ts';
 
 const namespaces: LaunchPlan['namespaces'] = [
   { kind: 'user' },
@@ -48,13 +48,6 @@ async function reapOrphans(known: ReadonlySet<number>): Promise<void> {
       closeSync(pidfd);
     }
   }
-}
-
-async function waitForDeath(pid: number): Promise<void> {
-  if (!existsSync(`/proc/${String(pid)}`)) return;
-  const pidfd = pidfdOpen(pid);
-  await waitReadable(pidfd);
-  closeSync(pidfd);
 }
 
 function removeFolder(output: string): void {

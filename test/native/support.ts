@@ -18,12 +18,14 @@ import { join } from 'node:path';
 import { errnoOf } from '../../src/errors.ts';
 import {
   listenUnix,
+  pidfdOpen,
   pidfdSendSignal,
   receiveMessage,
   sealedMemfd,
   sendMessage,
   socketPair,
   waitExit,
+  waitReadable,
   type ExitStatus,
 } from '../../src/native.ts';
 import type { LaunchPlan } from '../../src/sandbox/launch-plan.ts';
@@ -160,6 +162,19 @@ async function kill(pidfd: number): Promise<void> {
 export function isDead(pid: number): boolean {
   const stat = processStat(pid);
   return stat === undefined || stat.state === 'Z';
+}
+
+/** Of any process, also one that is not our child; a zombie is dead. */
+export async function waitForDeath(pid: number): Promise<void> {
+  let pidfd: number;
+  try {
+    pidfd = pidfdOpen(pid);
+  } catch (error) {
+    if (errnoOf(error) === 'ESRCH') return;
+    throw error;
+  }
+  await waitReadable(pidfd);
+  closeSync(pidfd);
 }
 
 export function parseReport(text: string): Readonly<Record<string, string>> {

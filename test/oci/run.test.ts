@@ -143,7 +143,10 @@ describe('runnc run', () => {
       const bundle = host.bundle('time', ['forever'], (spec) => {
         if (limit !== undefined) spec.linux.resources = { memory: { limit } };
       });
-      await host.runnc(['run', '--detach', '-b', bundle, 'memory']);
+      const call = host.start(['run', '--detach', '-b', bundle, 'memory']);
+      // Until then it may not have mapped what the guest has.
+      await call.prints('waiting');
+      await call.end();
       const { pid } = await host.state('memory');
       const kib = Number.parseInt(procStatus(pid, 'VmSize'));
       await host.runnc(['delete', '--force', 'memory']);
