@@ -57,7 +57,7 @@ interface Program {
 const glibc = [
   ...['path', 'data', 'events', 'access', 'files', 'watch', 'unix', 'inet', 'pty', 'proc', 'random'],
   ...['memory', 'mapping', 'threads', 'pthreads', 'futexes', 'signals', 'queues', 'faults'],
-  ...['forks'],
+  ...['forks', 'processes'],
   ...['system', 'timers', 'identity'],
 ];
 const musl = ['path', 'data', 'events', 'inet', 'threads', 'signals', 'forks'];

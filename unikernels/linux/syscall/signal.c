@@ -2,6 +2,8 @@
 #include <linux/signal.h>
 
 #include "entry/entry.h"
+#include "fs/pidfd.h"
+#include "fs/vfs.h"
 #include "lib/error.h"
 #include "mm/uaccess.h"
 #include "syscall/table.h"
@@ -220,6 +222,29 @@ long sys_rt_sigqueueinfo(long pid, long sig, long uinfo)
     if (!p) return -ESRCH;
     if (!may_signal(p, (int)sig)) return -EPERM;
     return sig ? signal_send_info(p, NULL, &info) : 0;
+}
+
+long sys_pidfd_send_signal(long fd, long sig, long uinfo, long flags)
+{
+    struct siginfo64 info = user_info((int)sig, SI_USER_);
+
+    if (flags) return -EINVAL;
+    struct file *file = fget((int)fd);
+    if (!file) return -EBADF;
+    struct process *p = pidfd_process(file);
+    long r = p ? 0 : -EBADF;
+    if (!r && (unsigned long)sig > SIG_COUNT) r = -EINVAL;
+    if (!r && uinfo) {
+        r = copy_from_user(&info, (uaddr_t)uinfo, sizeof info);
+        /* Only to oneself may it be told as from the kernel or kill(2). */
+        if (!r && info.si_signo != (int)sig) r = -EINVAL;
+        if (!r && p != current->process && (info.si_code >= 0 || info.si_code == SI_TKILL_)) r = -EPERM;
+    }
+    if (!r && p->reaped) r = -ESRCH;
+    if (!r && !may_signal(p, (int)sig)) r = -EPERM;
+    if (!r && sig) r = signal_send_info(p, NULL, &info);
+    file_put(file);
+    return r;
 }
 
 long sys_rt_tgsigqueueinfo(long tgid, long tid, long sig, long uinfo)

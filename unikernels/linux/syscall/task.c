@@ -17,6 +17,7 @@
 #include "mm/kmalloc.h"
 #include "mm/mm.h"
 #include "mm/uaccess.h"
+#include "fs/pidfd.h"
 #include "fs/vfs.h"
 #include "syscall/table.h"
 #include "task/cred_impl.h"
@@ -180,11 +181,11 @@ long sys_setpgid(long pid, long pgid)
 {
     struct process *p = process_or_self((int)pid), *q;
 
-    if ((int)pgid < 0 || (int)pid < 0) return -EINVAL;
+    if ((int)pgid < 0) return -EINVAL;
     if (!p || (p != current->process && p->parent != current->process)) return -ESRCH;
     if (p != current->process && p->has_execed) return -EACCES;
     if (p->sid == p->pid || p->sid != current->process->sid) return -EPERM;
-    if (!pgid) pgid = p->pid;
+    if (!(int)pgid) pgid = p->pid;
     if (pgid != p->pid) {
         bool found = false;
         for (int i = 0; (q = process_next(i)); i = q->pid) found |= q->pgid == (int)pgid && q->sid == p->sid;
@@ -192,6 +193,20 @@ long sys_setpgid(long pid, long pgid)
     }
     p->pgid = (int)pgid;
     return 0;
+}
+
+long sys_pidfd_open(long pid, long flags)
+{
+    struct file *file;
+
+    if (flags & ~(long)O_NONBLOCK || (int)pid <= 0) return -EINVAL;
+    struct process *p = process_find((int)pid);
+    if (!p) return task_find((int)pid) ? -EINVAL : -ESRCH; /* a thread that is not the first */
+    int err = pidfd_new(p, (int)flags, &file);
+    if (err) return err;
+    int fd = fd_install(file, 0, true);
+    if (fd < 0) file_put(file);
+    return fd;
 }
 
 long sys_getpgid(long pid)

@@ -1,7 +1,10 @@
+#include <linux/fcntl.h>
 #include <linux/resource.h>
 #include <linux/signal.h>
 #include <linux/wait.h>
 
+#include "fs/pidfd.h"
+#include "fs/vfs.h"
 #include "lib/error.h"
 #include "mm/uaccess.h"
 #include "syscall/rusage.h"
@@ -32,6 +35,7 @@ long sys_waitid(long type, long id, long info, long options, long rusage)
 {
     struct wait_for w = {.type = (int)type, .id = (int)id, .options = (int)options};
     struct siginfo64 si = {0};
+    bool nonblock = false;
 
     if (options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL))
         return -EINVAL;
@@ -45,10 +49,23 @@ long sys_waitid(long type, long id, long info, long options, long rusage)
         if (w.id < 0) return -EINVAL;
         if (!w.id) w.id = current->process->pgid;
         break;
+    case P_PIDFD: {
+        struct file *file = fget((int)id);
+        if (!file) return -EBADF;
+        const struct process *child = pidfd_process(file);
+        w.type = P_PID;
+        w.id = child ? child->reaped ? -1 : child->pid : 0; /* -1: nobody's */
+        nonblock = file->f_flags & O_NONBLOCK;
+        file_put(file);
+        if (!w.id) return -EBADF;
+        if (nonblock) w.options |= WNOHANG;
+        break;
+    }
     default: return -EINVAL;
     }
     int err = wait_for_child(&w);
     if (err) return err;
+    if (!w.pid && nonblock && !(options & WNOHANG)) return -EAGAIN;
     if (w.pid) {
         si.si_signo = SIGCHLD;
         si.si_code = w.code;

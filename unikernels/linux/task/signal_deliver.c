@@ -136,7 +136,7 @@ static void stop_process(int sig)
     struct task *t;
 
     p->stopped = true;
-    p->stop_reported = false;
+    p->stop_reported = p->continued_unreported = false;
     p->stop_signal = sig;
     list_for_each(t, &p->tasks, process_link)
         if (t != current) signal_interrupt(t);
@@ -149,7 +149,9 @@ static void stop_process(int sig)
 static void die_of(int sig)
 {
     if (boot_config.flags & RUNNC_BOOT_STRACE) strace_killed(sig);
-    process_exit_group(current->process, sig | (COREDUMP_SIGNALS & SIGBIT(sig) ? COREDUMP_FLAG : 0));
+    /* No core is written: there is nowhere to put one. Parents are told as if, where the limit allows one. */
+    bool dumped = COREDUMP_SIGNALS & SIGBIT(sig) && current->process->dumpable && task_rlimit(RLIMIT_CORE) >= PAGE_SIZE;
+    process_exit_group(current->process, sig | (dumped ? COREDUMP_FLAG : 0));
 }
 
 /* A call that gave up for a signal: run again, or EINTR (signal(7)). */
@@ -184,6 +186,9 @@ static bool deliver_one(struct regs *r)
     if (sa->handler == SIGACTION_DEFAULT) {
         if (DEFAULT_IGNORED & SIGBIT(sig)) return false;
         if (current->process->unkillable && !(UNBLOCKABLE & SIGBIT(sig))) return false;
+        /* Whom nobody could continue is not stopped from a terminal. */
+        if (STOP_SIGNALS & SIGBIT(sig) && sig != SIGSTOP && process_group_orphaned(current->process->pgid, NULL))
+            return false;
         if (STOP_SIGNALS & SIGBIT(sig))
             stop_process(sig);
         else

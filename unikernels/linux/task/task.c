@@ -16,6 +16,8 @@
 #include "console/tty.h"
 #include "boot/layout.h"
 #include "entry/entry.h"
+#include "fs/pidfd.h"
+#include "fs/vfs.h"
 #include "lib/error.h"
 #include "lib/print.h"
 #include "lib/string.h"
@@ -182,6 +184,7 @@ struct process *process_new(void)
     struct process *p = kzalloc(sizeof *p);
 
     if (!p) return NULL;
+    p->refs = 1;
     list_init(&p->all_link);
     list_init(&p->tasks);
     list_init(&p->children);
@@ -211,7 +214,21 @@ static void process_free(struct process *p)
     list_del(&p->sibling_link);
     sigpending_clear(&p->pending);
     kfree(p->exe_path);
-    kfree(p);
+    p->exe_path = NULL;
+    p->parent = NULL;
+    p->reaped = true;
+    process_put(p);
+}
+
+struct process *process_get(struct process *p)
+{
+    p->refs++;
+    return p;
+}
+
+void process_put(struct process *p)
+{
+    if (!--p->refs) kfree(p);
 }
 
 void process_set_init(struct process *p, struct task *t)
@@ -243,7 +260,7 @@ static long copy_process(struct process *child, const struct clone_args64 *args)
     child->personality = parent->personality;
     child->pgid = parent->pgid;
     child->sid = parent->sid;
-    child->exit_signal = args->exit_signal;
+    child->exit_signal = args->flags & CLONE_PARENT ? parent->exit_signal : args->exit_signal;
     child->parent = args->flags & CLONE_PARENT && parent->parent ? parent->parent : parent;
     return 0;
 }
@@ -273,20 +290,26 @@ static long check_clone(const struct clone_args64 *a)
     if (f & CLONE_FS && f & CLONE_NEWNS) return -EINVAL;
     if (f & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET))
         return -EPERM;
-    if (f & CLONE_PIDFD) return -EINVAL;
+    if (f & CLONE_PIDFD && f & (CLONE_THREAD | CLONE_DETACHED)) return -EINVAL;
     if (f & CLONE_SETTLS && a->tls >> 47) return -EPERM; /* the processor refuses it, or it is not the program's */
     if (f & CLONE_THREAD && a->exit_signal) return -EINVAL;
+    /* Process 1 has no parent to give its children to. */
+    if (f & CLONE_PARENT && current->process->unkillable) return -EINVAL;
     if ((unsigned)a->exit_signal > SIG_COUNT) return -EINVAL;
     return 0;
 }
 
 static bool over_nproc(void)
 {
-    unsigned n = 0;
+    uint64_t limit = task_rlimit(RLIMIT_NPROC), n = 0;
     struct process *p;
+    struct task *t;
 
-    list_for_each(p, process_all(), all_link) n += (unsigned)p->ntasks;
-    return n >= task_rlimit(RLIMIT_NPROC) && current->cred->uid;
+    if (limit == RLIM64_INFINITY || !current->cred->uid || capable(CAP_SYS_RESOURCE) || capable(CAP_SYS_ADMIN))
+        return false;
+    list_for_each(p, process_all(), all_link)
+        list_for_each(t, &p->tasks, process_link) n += t->cred->uid == current->cred->uid;
+    return n >= limit;
 }
 
 static void copy_task(struct task *t, const struct clone_args64 *a)
@@ -309,6 +332,23 @@ static void copy_task(struct task *t, const struct clone_args64 *a)
     if (a->flags & CLONE_CHILD_CLEARTID) t->clear_child_tid = a->child_tid;
 }
 
+/* CLONE_PIDFD: a descriptor for the parent. It goes again if the clone fails after it. */
+static long give_pidfd(struct process *child, uaddr_t at)
+{
+    struct file *file;
+    int err = pidfd_new(child, 0, &file);
+
+    if (err) return err;
+    int fd = fd_install(file, 0, true);
+    if (fd < 0) {
+        file_put(file);
+        return fd;
+    }
+    err = put_user_u32(at, (uint32_t)fd);
+    if (err) fd_close(fd);
+    return err;
+}
+
 long task_clone(const struct clone_args64 *a)
 {
     struct process *p = NULL;
@@ -326,6 +366,10 @@ long task_clone(const struct clone_args64 *a)
         r = p ? copy_process(p, a) : -ENOMEM;
         if (r) goto out_process;
         p->pid = tid;
+    }
+    if (a->flags & CLONE_PIDFD) {
+        r = give_pidfd(p, a->pidfd);
+        if (r) goto out_process;
     }
     if (a->flags & CLONE_PARENT_SETTID) {
         r = put_user_u32(a->parent_tid, (uint32_t)tid);
@@ -360,6 +404,7 @@ long task_clone(const struct clone_args64 *a)
 out_process:
     if (p) {
         drop_objects(p);
+        p->dead = true; /* a pidfd may know it already */
         process_free(p);
     }
     task_free(t);
@@ -384,6 +429,39 @@ static struct process *reaper_of(struct process *p)
     return process_find(1);
 }
 
+/*
+ * A process group is orphaned when no member has a parent in another group of the same session (POSIX): nobody
+ * could continue it once it is stopped. but is not counted: it is ending.
+ */
+bool process_group_orphaned(int pgid, const struct process *but)
+{
+    const struct process *p;
+
+    list_for_each(p, process_all(), all_link) {
+        if (p->pgid != pgid || p == but || p->dead || !p->parent) continue;
+        if (p->parent->pgid != pgid && p->parent->sid == p->sid) return false;
+    }
+    return true;
+}
+
+static bool group_has_stopped(int pgid)
+{
+    const struct process *p;
+
+    list_for_each(p, process_all(), all_link)
+        if (p->pgid == pgid && p->stopped) return true;
+    return false;
+}
+
+/* but's end, or that of its parent, has orphaned p's group: whoever is stopped there would be so for ever. */
+static void wake_orphans(const struct process *p, const struct process *parent, const struct process *but)
+{
+    if (!parent || parent->pgid == p->pgid || parent->sid != p->sid) return; /* p did not keep it from being one */
+    if (!process_group_orphaned(p->pgid, but) || !group_has_stopped(p->pgid)) return;
+    signal_send_group(p->pgid, SIGHUP);
+    signal_send_group(p->pgid, SIGCONT);
+}
+
 static void orphan_children(struct process *p)
 {
     struct process *child, *next, *reaper = reaper_of(p);
@@ -392,6 +470,8 @@ static void orphan_children(struct process *p)
         list_del(&child->sibling_link);
         list_add_tail(&reaper->children, &child->sibling_link);
         child->parent = reaper;
+        wake_orphans(child, p, NULL);
+        child->exit_signal = SIGCHLD; /* whatever its own parent was to get */
         if (child->pdeath_signal) signal_send_process(child, child->pdeath_signal);
         if (child->dead) process_report_exit(child);
     }
@@ -430,6 +510,7 @@ static void process_end(struct process *p, int status)
     drop_objects(p);
     memcpy(p->dead_comm, current->comm, sizeof(p->dead_comm));
     p->dead = true;
+    wake_orphans(p, p->parent, p);
     orphan_children(p);
     wake_up(&p->exit_wait);
     process_report_exit(p);

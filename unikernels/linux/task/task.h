@@ -90,6 +90,8 @@ struct task {
 };
 
 struct process {
+    int refs;   /* the list of processes, pidfds */
+    bool reaped; /* was waited for: only pidfds know it */
     struct list all_link; /* in kernel's list of processes */
     struct list tasks;
     int ntasks; /* alive */
@@ -141,6 +143,9 @@ struct process {
 
 /* The running task; the scheduler's other state is task/sched.c's own. */
 extern struct task *current;
+
+struct process *process_get(struct process *p);
+void process_put(struct process *p);
 
 struct task *task_find(int tid);
 struct process *process_find(int pid); /* zombies included */

@@ -30,6 +30,8 @@ void process_reap(struct process *p);
 /* Tells p's parent that p is dead. */
 void process_report_exit(struct process *p);
 int pid_alloc(void); /* -EAGAIN */
+/* No member but `but` has a parent that does job control for it. */
+bool process_group_orphaned(int pgid, const struct process *but);
 
 /* clone(2) in all its forms. */
 struct clone_args64 {
