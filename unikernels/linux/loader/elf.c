@@ -104,6 +104,9 @@ static int copy_segment(struct mm *mm, const struct elf_program *p, const Elf64_
 {
     uaddr_t first = bias + ph->p_vaddr, start = PAGE_DOWN(first), end = PAGE_UP(first + ph->p_memsz);
     uaddr_t tail = MAX(PAGE_DOWN(first + ph->p_filesz), start);
+
+    /* Without zeroes behind the bytes, the last page is the file's too, as on Linux: text can be common to its end. */
+    if (ph->p_filesz == ph->p_memsz && !(ph->p_flags & PF_W)) tail = end;
     const struct vma *before = mm_find(mm, start);
     long r;
 
@@ -118,6 +121,7 @@ static int copy_segment(struct mm *mm, const struct elf_program *p, const Elf64_
         r = mm_map(mm, start, tail - start, prot_of(ph), MAP_PRIVATE | MAP_FIXED, p->file, PAGE_DOWN(ph->p_offset));
         if (r < 0) return (int)r;
     }
+    if (tail == end) return 0;
     uaddr_t from = before ? start + PAGE_SIZE : tail;
     if (from < end) {
         r = mm_map_anonymous(mm, from, end - from, PROT_READ | PROT_WRITE, 0);

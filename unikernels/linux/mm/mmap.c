@@ -74,24 +74,11 @@ static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *fil
     return 0;
 }
 
-/* What nobody has touched yet stays closed. */
-static bool protect_filled(struct mm *mm, uaddr_t start, uaddr_t end, int prot)
-{
-    struct range missing;
-
-    for (uaddr_t a = start; a < end; a = missing.end) {
-        if (!lazy_missing(a, end, &missing)) missing = (struct range){end, end};
-        if (a < missing.start && !share_protect(mm, a, missing.start, host_prot(prot))) return false;
-    }
-    return true;
-}
-
 /* What others have there too: in common with them if it is the same, else put aside. */
 static int populate_common(struct mm *mm, uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset)
 {
     if (file && !(prot & PROT_WRITE)) {
-        uaddr_t to = share_join(mm, start, end, file, offset, false);
-        if (start < to && !protect_filled(mm, start, to, prot)) return -ENOMEM;
+        uaddr_t to = share_join(mm, start, end, file, offset, prot, false);
         offset += to - start;
         start = to;
     }
@@ -283,7 +270,7 @@ static int populate_segment(struct mm *mm, uaddr_t start, uaddr_t end, int prot,
     for (uaddr_t a = start; a < end; a = alone.end) {
         if (!share_alone(mm, a, end, &alone)) alone = (struct range){end, end};
         for (uaddr_t at = a, to; at < alone.start; at = to) {
-            to = prot & PROT_WRITE ? at : share_join(mm, at, alone.start, file, 0, true);
+            to = prot & PROT_WRITE ? at : share_join(mm, at, alone.start, file, 0, prot, true);
             if (to > at) continue;
             int err = share_claim(mm, at, alone.start);
             if (err) return err;

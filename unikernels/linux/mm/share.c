@@ -375,6 +375,32 @@ static bool read_by_others(const struct mm *mm, uaddr_t start, uaddr_t end)
     return false;
 }
 
+/* May mm write to what begins at addr? *to is how far that holds. */
+static bool is_own(const struct mm *mm, uaddr_t addr, uaddr_t end, uaddr_t *to)
+{
+    unsigned i = entry_index(mm, addr);
+
+    *to = end;
+    if (!mapped_by_others(mm, addr, to)) return true;
+    if (i < mm->npages && mm->page_entries[i].page == addr) {
+        *to = addr + PAGE_SIZE;
+        return mm->page_entries[i].frame->refs == 1;
+    }
+    if (i < mm->npages) *to = MIN(*to, mm->page_entries[i].page);
+    return false;
+}
+
+/* The host has this protection already: known of pages that have places. */
+static bool is_noted(const struct mm *mm, uaddr_t start, uaddr_t end, int prot)
+{
+    unsigned i = entry_index(mm, start);
+
+    for (uaddr_t page = start; page < end; page += PAGE_SIZE, i++)
+        if (i >= mm->npages || mm->page_entries[i].page != page || mm->page_entries[i].frame->place->prot != prot)
+            return false;
+    return true;
+}
+
 bool share_protect(struct mm *mm, uaddr_t start, uaddr_t end, int prot)
 {
     struct range r;
@@ -390,22 +416,16 @@ bool share_protect(struct mm *mm, uaddr_t start, uaddr_t end, int prot)
             if (share_own(mm, r.start, r.end)) return false;
         return protect_noted(mm, start, end, prot);
     }
-    if (!common(mm, start, end, &r)) return protect_noted(mm, start, end, prot);
-    if (!protect_noted(mm, start, end, read_only(prot))) return false;
-    for (uaddr_t a = start; share_alone(mm, a, end, &r); a = r.end)
-        if (!protect_noted(mm, r.start, r.end, prot)) return false;
-    /* Frames of its own, as long as they lie in a row. */
-    for (unsigned i = entry_index(mm, start); i < mm->npages && mm->page_entries[i].page < end;) {
-        unsigned first = i;
-        uaddr_t from = mm->page_entries[i].page, to = from;
-        while (i < mm->npages && mm->page_entries[i].page == to && to < end && mm->page_entries[i].frame->refs == 1) {
-            to += PAGE_SIZE;
-            i++;
+    bool writable = false;
+    for (uaddr_t a = start, to; a < end; a = to) {
+        to = a;
+        for (uaddr_t next; to < end; to = next) {
+            bool w = is_own(mm, to, end, &next);
+            if (to == a) writable = w;
+            if (w != writable) break;
         }
-        if (i == first)
-            i++;
-        else if (!protect_noted(mm, from, to, prot))
-            return false;
+        int wanted = writable ? prot : read_only(prot);
+        if (!is_noted(mm, a, to, wanted) && !protect_noted(mm, a, to, wanted)) return false;
     }
     return true;
 }
@@ -581,24 +601,26 @@ int share_claim(struct mm *mm, uaddr_t start, uaddr_t end)
 static void load(struct page_entry *e, bool writable);
 
 /* Has other, from addr on, what (file, offset) says, unwritten? The end of it, addr if not. */
-static uaddr_t same_to(const struct mm *other, uaddr_t addr, const struct file *file, uint64_t offset, bool in_place)
+static uaddr_t same_to(const struct mm *other, uaddr_t addr, const struct file *file, uint64_t offset, int prot,
+                       bool in_place)
 {
     unsigned i = vma_index(other, addr);
     const struct vma *v = i < other->count && other->vmas[i].start <= addr ? &other->vmas[i] : NULL;
 
     if (!v || !v->file || v->flags & (VMA_SHARED | VMA_WRITTEN) || !file_is_same(v->file, file)) return addr;
     if (in_place) return v->flags & VMA_SEGMENT ? v->end : addr;
-    if (v->offset + (addr - v->start) != offset || !file_is_pristine(v->file)) return addr;
+    if (v->prot != prot || v->offset + (addr - v->start) != offset || !file_is_pristine(v->file)) return addr;
     return v->end;
 }
 
-uaddr_t share_join(struct mm *mm, uaddr_t start, uaddr_t end, struct file *file, uint64_t offset, bool in_place)
+uaddr_t share_join(struct mm *mm, uaddr_t start, uaddr_t end, struct file *file, uint64_t offset, int prot,
+                   bool in_place)
 {
     struct mm *other;
 
     list_for_each(other, mm_all(), all_link) {
         if (other == mm) continue;
-        uaddr_t to = MIN(same_to(other, start, file, offset, in_place), end);
+        uaddr_t to = MIN(same_to(other, start, file, offset, prot, in_place), end);
         if (to <= start) continue;
         /* Common pages need no entry. */
         for (unsigned i = entry_index(other, start); i < other->npages && other->page_entries[i].page < to; i++) {
@@ -638,6 +660,13 @@ static bool merge(struct page_entry *e, const struct vma *v)
 {
     struct place *place = e->frame->place;
 
+    if (!place->in && place->prot & PROT_READ && e->frame->refs == 1 && equal(place->page, e->frame->data)) {
+        /* Who left it there had the same. */
+        free_data(e->frame->data);
+        e->frame->data = NULL;
+        place->in = e->frame;
+        return true;
+    }
     if (v->prot & PROT_WRITE || !place->in || place->prot & PROT_WRITE || !(place->prot & PROT_READ)) return false;
     if (!equal(place->page, e->frame->data)) return false;
     place->in->refs++;

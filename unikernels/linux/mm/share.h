@@ -51,10 +51,12 @@ bool share_alone(const struct mm *mm, uaddr_t start, uaddr_t end, struct range *
 int share_claim(struct mm *mm, uaddr_t start, uaddr_t end);
 /*
  * mm, which has nothing at [start, end), is to map what others have there: the same
- * bytes of the same file, never written to. The end of what it has now, start if
- * that is not so. in_place: the segments companion, where the address says which bytes.
+ * bytes of the same file with the same protection, never written to. The end of what
+ * it has now, start if that is not so. in_place: the segments companion, where the
+ * address says which bytes, and protections may differ.
  */
-uaddr_t share_join(struct mm *mm, uaddr_t start, uaddr_t end, struct file *file, uint64_t offset, bool in_place);
+uaddr_t share_join(struct mm *mm, uaddr_t start, uaddr_t end, struct file *file, uint64_t offset, int prot,
+                   bool in_place);
 /* mm's pages of [start, end), which it maps, become its own and writable, whatever others have: 0, -ENOMEM. */
 int share_own(struct mm *mm, uaddr_t start, uaddr_t end);
 /* mm does not map [start, end) any more. */

@@ -181,7 +181,7 @@ long sys_setpgid(long pid, long pgid)
 {
     struct process *p = process_or_self((int)pid), *q;
 
-    if ((int)pgid < 0) return -EINVAL;
+    if ((int)(pgid ? pgid : pid) < 0) return -EINVAL;
     if (!p || (p != current->process && p->parent != current->process)) return -ESRCH;
     if (p != current->process && p->has_execed) return -EACCES;
     if (p->sid == p->pid || p->sid != current->process->sid) return -EPERM;
