@@ -11,8 +11,9 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
+  rmdirSync,
   statSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { resolve } from 'node:path';
@@ -167,13 +168,24 @@ function lockedContainer(folder: string, fd: number): LockedContainer {
       renameSync(`${file}.new`, file);
     },
     remove() {
-      rmSync(folder, { recursive: true, force: true });
+      removeFolder(folder);
     },
     unlock() {
       if (open) closeSync(fd);
       open = false;
     },
   };
+}
+
+/** There are only files in it. By hand, because rmSync takes Bun as long as all the rest of a deletion. */
+function removeFolder(folder: string): void {
+  try {
+    for (const name of readdirSync(folder)) unlinkSync(`${folder}/${name}`);
+    rmdirSync(folder);
+  } catch (error) {
+    // Already removed, by hand for example.
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
 }
 
 function readRecord(folder: string): ContainerRecord | undefined {

@@ -124,12 +124,13 @@ export function readNotes(fd: number, programHeaders: readonly ProgramHeader[], 
     const data = readAt(fd, position(segment.offset, bad), wanted, source);
     if (data.length < wanted) throw bad('a note segment lies beyond the end of the file');
     // Of 8-byte alignment is only GNU's property note; the others align to 4 whatever the segment says.
-    return [...notes(data, segment.align === 8n ? 8 : 4, bad)];
+    return notes(data, segment.align === 8n ? 8 : 4, bad);
   });
 }
 
-function* notes(data: Buffer, align: number, bad: (what: string) => RunncError): Generator<Note> {
+function notes(data: Buffer, align: number, bad: (what: string) => RunncError): Note[] {
   const HEADER = 12;
+  const found: Note[] = [];
   let at = 0;
   while (at + HEADER <= data.length) {
     const nameBytes = data.readUInt32LE(at);
@@ -138,13 +139,14 @@ function* notes(data: Buffer, align: number, bad: (what: string) => RunncError):
     const content = at + HEADER + roundUp(nameBytes, 4);
     const end = content + contentBytes;
     if (end > data.length) throw bad('a note is longer than its segment');
-    yield {
+    found.push({
       owner: data.toString('latin1', at + HEADER, at + HEADER + Math.max(0, nameBytes - 1)),
       type,
       content: data.subarray(content, end),
-    };
+    });
     at = roundUp(end, align);
   }
+  return found;
 }
 
 /** The path in PT_INTERP, if there is one. */

@@ -64,7 +64,7 @@ export async function launch(
           const pidfd = fds[0];
           if (pidfd === undefined || senderPid === undefined) throw misunderstood();
           init = { pid: senderPid, containerPid: data.readUInt32LE(1), pidfd };
-          sendStates(sync, await onNamespaces(init));
+          sendStates(sync, plan, await onNamespaces(init));
           break;
         }
         case message.created:
@@ -150,11 +150,14 @@ function writeMap(path: string, field: string, mappings: readonly IdMapping[]): 
   }
 }
 
-function sendStates(sync: number, states: HookStates): void {
+/** Init expects the states if it has hooks to pass them to. */
+function sendStates(sync: number, plan: LaunchPlan, states: HookStates): void {
   const fds: number[] = [];
   try {
-    fds.push(sealedMemfd('runnc-state', Buffer.from(states.createContainer), 'data'));
-    fds.push(sealedMemfd('runnc-state', Buffer.from(states.startContainer), 'data'));
+    if (plan.createContainerHooks.length + plan.startContainerHooks.length > 0) {
+      fds.push(sealedMemfd('runnc-state', Buffer.from(states.createContainer), 'data'));
+      fds.push(sealedMemfd('runnc-state', Buffer.from(states.startContainer), 'data'));
+    }
     sendMessage(sync, Buffer.from(message.continue), fds);
   } catch (error) {
     // Init is dead already: what receiveMessage says next is the better error.

@@ -376,8 +376,8 @@ int main(int argc, char **argv)
     if (setsid() < 0) fail_errno(&init, "setsid");
     step(&init, STEP_REPORT_NAMESPACES);
     report_namespaces(&init);
-    int states[2];
-    expect_message(&init, MSG_CONTINUE, states, 2);
+    int states[2] = {-1, -1};
+    expect_message(&init, MSG_CONTINUE, states, plan->n_create_hooks + plan->n_start_hooks > 0 ? 2 : 0);
     init.create_state = states[0];
     init.start_state = states[1];
 

@@ -24,7 +24,7 @@ enum {
     MSG_FAULT = 'X',     /* kill yourself (fault battery only) */
     /* runtime → init */
     MSG_MAPPED = 'M',
-    MSG_CONTINUE = 'G', /* with two descriptors: OCI state for createContainer and startContainer hooks */
+    MSG_CONTINUE = 'G', /* if the plan has hooks, with two descriptors: OCI state for createContainer and startContainer */
     MSG_START = 'S',
 };
 

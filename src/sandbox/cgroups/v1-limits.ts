@@ -1,5 +1,5 @@
 /** linux.resources as the files of cgroup v1. The order of the writes matters where a comment says so. */
-import { existsSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type {
   BlockIoResources,
@@ -9,7 +9,7 @@ import type {
   Resources,
 } from '../../oci/spec.ts';
 import { RunncError } from '../../errors.ts';
-import { readFileIn, writeFileIn, writeLimit } from './file.ts';
+import { readFileIn, writeLimit } from './file.ts';
 import { decimal, parseNumber, v1Limit } from './format.ts';
 
 type Paths = Readonly<Record<string, string>>;
@@ -239,9 +239,14 @@ export function applyDevices(dir: string | undefined, rules: readonly DeviceRule
     const file = rule.allow ? 'devices.allow' : 'devices.deny';
     writeLimit(dir, file, deviceRule(rule, index), `devices[${index}]`);
   }
-  for (const rule of DEFAULT_DEVICES) {
-    // Refused where the cgroup above does not have the device either: then there is nothing to give.
-    succeeds(() => writeFileIn(dir, 'devices.allow', rule));
+  const allow = openSync(join(dir, 'devices.allow'), constants.O_WRONLY);
+  try {
+    for (const rule of DEFAULT_DEVICES) {
+      // Refused where the cgroup above does not have the device either: then there is nothing to give.
+      succeeds(() => writeSync(allow, rule));
+    }
+  } finally {
+    closeSync(allow);
   }
 }
 
