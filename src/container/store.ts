@@ -12,6 +12,7 @@ import {
   readFileSync,
   renameSync,
   rmdirSync,
+  rmSync,
   statSync,
   unlinkSync,
   writeFileSync,
@@ -177,14 +178,14 @@ function lockedContainer(folder: string, fd: number): LockedContainer {
   };
 }
 
-/** There are only files in it. By hand, because rmSync takes Bun as long as all the rest of a deletion. */
+/** By hand as far as there are only files in it, because rmSync takes Bun as long as all the rest of a deletion. */
 function removeFolder(folder: string): void {
   try {
     for (const name of readdirSync(folder)) unlinkSync(`${folder}/${name}`);
     rmdirSync(folder);
-  } catch (error) {
-    // Already removed, by hand for example.
-    if (errnoOf(error) !== 'ENOENT') throw error;
+  } catch {
+    // Something else is in there, or it was removed by hand.
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -63,6 +63,13 @@ describe('the life of a container', () => {
     expect(host.leftovers()).to.deep.equal([]);
   });
 
+  it('ends whole when somebody has put a folder into its own', async () => {
+    await host.create('guest', host.bundle('hello'));
+    mkdirSync(join(host.root, 'guest/left/behind'), { recursive: true });
+    expect(await host.runnc(['delete', 'guest'])).to.include({ status: 0, stderr: '' });
+    expect(existsSync(join(host.root, 'guest'))).to.equal(false);
+  });
+
   it('cannot be started twice, nor after its end', async () => {
     const bundle = host.bundle('time', ['forever']);
     await host.create('once', bundle);
