@@ -157,6 +157,7 @@ export class Tree {
       mkdir /mnt/dev/pts /mnt/dev/mqueue
       mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts /mnt/dev/pts; ln -s pts/ptmx /mnt/dev/ptmx
       hostname guest
+      ip link set lo up
       exec unshare --root=/mnt --wd="$cwd" "$@"`;
     const args = [
       '--mount',
@@ -164,6 +165,7 @@ export class Tree {
       '--fork',
       '--uts',
       '--ipc',
+      '--net', // what other programs of the host have open is nobody's business here
       '--kill-child',
       '--',
       'sh',
