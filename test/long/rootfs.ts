@@ -99,12 +99,16 @@ describe('rootfs images at full size', function () {
     fs.rmSync(tree, { recursive: true });
   });
 
-  for (const format of ['erofs', 'iso9660'] as const) {
-    it(`hold a circle of 100,000 links as ${format}`, async () => {
+  // xorriso's time grows with the square of a folder's entries.
+  for (const [format, links] of [
+    ['erofs', 100_000],
+    ['iso9660', 20_000],
+  ] as const) {
+    it(`hold a circle of ${links} links as ${format}`, async () => {
       const tree = join(scratch, `circle-${format}`);
       fs.mkdirSync(tree);
-      for (let i = 0; i < 100_000; i++) {
-        fs.symlinkSync(`link-${(i + 1) % 100_000}`, join(tree, `link-${i}`));
+      for (let i = 0; i < links; i++) {
+        fs.symlinkSync(`link-${(i + 1) % links}`, join(tree, `link-${i}`));
       }
       const options: OpenRootfsOptions = { rootfs: tree, format, cacheDir: join(scratch, 'cache') };
       const count = ['sh', '-c', 'find "$1" -type l | wc -l', 'sh'] as const;
@@ -114,10 +118,12 @@ describe('rootfs images at full size', function () {
           : await withImage(options, (image) =>
               execFileSync('sh', ['-c', 'bsdtar -tvf "$1" | grep -c "^l"', 'sh', image]),
             );
-      expect(Number(found.toString())).to.equal(100_000);
+      expect(Number(found.toString())).to.equal(links);
       fs.rmSync(tree, { recursive: true });
     });
+  }
 
+  for (const format of ['erofs', 'iso9660'] as const) {
     it(`hold a file beyond 4 GiB as ${format}`, async () => {
       const tree = join(scratch, `large-${format}`);
       fs.mkdirSync(tree);
