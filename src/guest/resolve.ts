@@ -1,5 +1,5 @@
 /** Finds process.args[0] in the rootfs and says which kind of guest runs it. */
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { posix } from 'node:path';
 import { errnoOf, RunncError, shorten } from '../errors.ts';
 import { openInRoot } from '../native.ts';
@@ -39,12 +39,15 @@ export type ResolvedGuest =
   | {
       readonly kind: 'linux';
       readonly path: string;
-      /** Of the file, if it can run at its own address alone: not position-independent. */
+      /** Of the file that will run (of a script its interpreter), if it can run at its own address alone. */
       readonly fixedBytes?: number;
     };
 
 /** Told of what the guest will not see as it was asked for, one line each. */
 type OnWarning = (message: string) => void;
+
+/** Linux reads no more of a script (BINPRM_BUF_SIZE). */
+const SCRIPT_LINE_BYTES = 256;
 
 /** execvp(3): what is searched when the image sets no PATH. */
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -61,10 +64,11 @@ export function resolveGuest(
   rootfsFd: number,
   onWarning: OnWarning = () => undefined,
 ): ResolvedGuest {
-  const program = findProgram(spec, { rootfsFd, bundle, mounts: spec.mounts ?? [] });
+  const root: Root = { rootfsFd, bundle, mounts: spec.mounts ?? [] };
+  const program = findProgram(spec, root);
   let isUnikernel = false;
   try {
-    const guest = guestOf(program, spec, onWarning);
+    const guest = guestOf(program, root, spec, onWarning);
     isUnikernel = guest.kind === 'unikernel';
     return guest;
   } finally {
@@ -72,7 +76,7 @@ export function resolveGuest(
   }
 }
 
-function guestOf({ fd, path }: Program, spec: RunnableSpec, onWarning: OnWarning): ResolvedGuest {
+function guestOf({ fd, path }: Program, root: Root, spec: RunnableSpec, onWarning: OnWarning): ResolvedGuest {
   const inspection = inspect(fd, path);
   const args = spec.process.args.slice(1);
   const annotations = spec.annotations ?? {};
@@ -86,9 +90,9 @@ function guestOf({ fd, path }: Program, spec: RunnableSpec, onWarning: OnWarning
       return { kind: 'unikernel', guest: { ...guest, kind: 'rumprun', args: [line] } };
     }
     case 'linux':
-      return { kind: 'linux', path, ...(isFixed(inspection) ? { fixedBytes: fstatSync(fd).size } : {}) };
+      return { kind: 'linux', path, ...fixedBytes(fd, inspection) };
     case 'script':
-      return { kind: 'linux', path };
+      return { kind: 'linux', path, ...fixedBytesOfInterpreter(fd, root) };
     case 'foreign':
       throw new RunncError('EXEC_DENIED', `exec: ${shorten(path)}: exec format error: ${inspection.what}`);
     case 'not-elf':
@@ -99,9 +103,30 @@ function guestOf({ fd, path }: Program, spec: RunnableSpec, onWarning: OnWarning
   }
 }
 
+type FixedBytes = Pick<Extract<ResolvedGuest, { kind: 'linux' }>, 'fixedBytes'>;
+
 /** Files that can run anywhere are linked to begin at 0. */
-function isFixed({ segments }: LinuxInspection): boolean {
-  return segments[0] !== undefined && segments[0].address > 0n;
+function fixedBytes(fd: number, { segments }: LinuxInspection): FixedBytes {
+  return segments[0] !== undefined && segments[0].address > 0n ? { fixedBytes: fstatSync(fd).size } : {};
+}
+
+/** What cannot be run is for the guest to tell, as Linux does: here it is only not prepared for. */
+function fixedBytesOfInterpreter(script: number, root: Root): FixedBytes {
+  const line = Buffer.alloc(SCRIPT_LINE_BYTES);
+  const text = line.toString('latin1', 0, readSync(script, line, 0, line.length, 0));
+  const path = /^#![ \t]*(\/[^\s\0]+)/.exec(text)?.[1];
+  if (path === undefined) return {};
+  let interpreter: Program | undefined;
+  try {
+    interpreter = openProgram(root, path, path);
+    const inspection = inspect(interpreter.fd, path);
+    return inspection.kind === 'linux' ? fixedBytes(interpreter.fd, inspection) : {};
+  } catch (error) {
+    if (error instanceof RunncError) return {};
+    throw error;
+  } finally {
+    if (interpreter !== undefined) closeSync(interpreter.fd);
+  }
 }
 
 function rumprunArgument(spec: RunnableSpec, guest: Guest, onWarning: OnWarning): string {

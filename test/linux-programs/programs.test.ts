@@ -39,6 +39,7 @@ describe('Linux programs', function () {
     rootfs.write('/usr/bin/with-argument', '#! /usr/bin/hello-static  one argument \n', 0o755);
     rootfs.write('/usr/bin/of-script', '#!/usr/bin/with-argument\n', 0o755);
     rootfs.write('/usr/bin/orphan', '#!/no/such/interpreter\n', 0o755);
+    rootfs.write('/usr/bin/fixed-script', '#!/usr/bin/probe-fixed wait\n', 0o755);
     rootfs.write('/usr/bin/plain', 'no program\n', 0o644);
     rootfs.write('/usr/bin/private', '#!/usr/bin/busybox cat\n', 0o700);
   });
@@ -328,6 +329,7 @@ describe('Linux programs', function () {
     it('run where they lie in the image, shared with all who run them, wherever they were linked to', async () => {
       const FIXED = /^00400000-\S+ r--p .*segments/m;
       expect(await mapsOf(['probe-fixed', 'wait'])).to.match(FIXED);
+      expect(await mapsOf(['fixed-script']), 'the interpreter of a script').to.match(FIXED);
       const anywhere = executedFromImage(await mapsOf(['probe', 'wait']));
       expect(anywhere, 'the program, its interpreter and the C library').to.have.length.of.at.least(3);
       // A change of what is not its content leaves a program where it is.
