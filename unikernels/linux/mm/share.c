@@ -779,6 +779,7 @@ void share_switch(struct mm *mm)
 
 void share_forget(const struct mm *mm)
 {
+    kfree(mm->page_entries);
     if (share.resident == mm) share.resident = NULL;
 }
 
