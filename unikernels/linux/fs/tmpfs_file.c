@@ -457,6 +457,25 @@ static int tmpfs_share(struct file *file, uint64_t offset, size_t len, void *hom
     return 0;
 }
 
+/*
+ * A copy of a mapped page for the file to keep; *copy is NULL if the file has the same
+ * there without it: a hole, or the image. A large file that was only read costs nothing.
+ */
+static int take_home(const struct tmpfs_inode *t, uint64_t index, uintptr_t slot, uint8_t *without, void **copy)
+{
+    *copy = page_alloc(1);
+    if (!*copy)
+        return -ENOMEM;
+    if (page_read(slot, 0, *copy, PAGE_SIZE))
+        memset(*copy, 0, PAGE_SIZE);
+    memset(without, 0, PAGE_SIZE);
+    if (fill_from_lower(t, index, without) == 0 && memcmp(without, *copy, PAGE_SIZE) == 0) {
+        page_free(*copy, 1);
+        *copy = NULL;
+    }
+    return 0;
+}
+
 static int tmpfs_unshare(struct file *file, uint64_t offset, size_t len, void *home)
 {
     struct tmpfs_inode *t = tmpfs_inode(file->f_inode);
@@ -464,25 +483,32 @@ static int tmpfs_unshare(struct file *file, uint64_t offset, size_t len, void *h
     bool last = t->inode.i_nlink == 0 && t->inode.i_count == 1 && file->f_count == 1 &&
                 file->f_dentry->d_count == 1;
 
-    for (uint64_t at = 0; at < len; at += PAGE_SIZE) {
+    uint8_t *without = last ? NULL : page_alloc(1);
+    int err = last || without ? 0 : -ENOMEM;
+
+    for (uint64_t at = 0; at < len && !err; at += PAGE_SIZE) {
         uint8_t *page = (uint8_t *)home + at;
-        uintptr_t *slot = page_tree_slot(&t->file.pages, (offset + at) >> PAGE_SHIFT, false);
+        uint64_t index = (offset + at) >> PAGE_SHIFT;
+        uintptr_t *slot = page_tree_slot(&t->file.pages, index, false);
         if (!slot || *slot != ((uintptr_t)page | PAGE_HOME))
             continue;
         if (last || offset + at >= t->inode.i_size) {
             *slot = 0;
             continue;
         }
-        void *copy = page_alloc(1);
-        if (!copy)
-            return -ENOMEM;
-        if (page_read(*slot, 0, copy, PAGE_SIZE))
-            memset(copy, 0, PAGE_SIZE);
+        void *copy;
+        err = take_home(t, index, *slot, without, &copy);
+        if (err)
+            break;
         *slot = (uintptr_t)copy;
-        t->file.pages.pages++;
-        account(t, 1);
+        if (copy) {
+            t->file.pages.pages++;
+            account(t, 1);
+        }
     }
-    return 0;
+    if (without)
+        page_free(without, 1);
+    return err;
 }
 
 const struct file_operations tmpfs_file_operations = {
