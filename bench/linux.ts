@@ -39,7 +39,7 @@ export const linuxBench: Bench = {
     const rootfs = new Rootfs();
     try {
       rootfs.addPython();
-      for (const name of ['calls', 'calls-musl', 'calls-go', 'waits', 'compute', 'first']) {
+      for (const name of ['calls', 'calls-musl', 'calls-go', 'waits', 'compute', 'forks', 'first']) {
         rootfs.add(join(benchObj, name));
       }
       const guest = await TenderGuest.of(rootfs, host.folder);
@@ -47,6 +47,7 @@ export const linuxBench: Bench = {
         ...callTimes(guest),
         ...(await patchedShares(host, rootfs)),
         ...computing(guest),
+        ...forking(guest),
         execToFirstInstructionUs: firstInstruction(guest.command(['/usr/bin/first'])),
         nativeExecToFirstInstructionUs: firstInstruction([join(benchObj, 'first')]),
         ...startOfPython(host, rootfs, guest),
@@ -60,6 +61,18 @@ export const linuxBench: Bench = {
     }
   },
 };
+
+/** A program that starts others, and one with much memory that forks. */
+function forking(guest: TenderGuest): Metrics {
+  const [inGuest = [], native = []] = leastOf(guest.command(['/usr/bin/forks', '/usr/bin/busybox']), [
+    join(benchObj, 'forks'),
+    '/bin/busybox',
+  ]);
+  return {
+    ratioForkExec: (inGuest[0] ?? NaN) / (native[0] ?? NaN),
+    ratioForkOf100Mb: (inGuest[1] ?? NaN) / (native[1] ?? NaN),
+  };
+}
 
 /** What the command prints, as numbers; the least of several runs for each, the commands taking turns. */
 function leastOf(...commands: readonly (readonly string[])[]): number[][] {
