@@ -1,5 +1,13 @@
 {
-  # The addon: `node-gyp configure build`, then build/Release/runnc.node is copied to dist/. Node-API only, so that
+  'target_defaults': {
+    'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
+    'defines': ['NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', '_GNU_SOURCE'],
+    # Small, because the one-file program copies an addon to load it.
+    'cflags_cc!': ['-O3'],
+    'cflags_cc': ['-std=c++17', '-Os', '-Wall', '-Wextra', '-Werror', '-fvisibility=hidden', '-ffunction-sections', '-fdata-sections'],
+    'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL', '-Wl,--gc-sections', '-s', '-Wl,-z,now', '-Wl,-z,relro'],
+  },
+  # The addons: `node-gyp configure build`, then build/Release/*.node are copied to dist/. Node-API only, so that
   # Node and Bun load the same file; no C++ library is linked, so that hosts without one load it too.
   'targets': [
     {
@@ -14,12 +22,12 @@
         'tender/addon/terminal.cc',
         'tender/addon/tree.cc',
       ],
-      'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      'defines': ['NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', '_GNU_SOURCE'],
-      # Small, because the one-file program copies it at every start.
-      'cflags_cc!': ['-O3'],
-      'cflags_cc': ['-std=c++17', '-Os', '-Wall', '-Wextra', '-Werror', '-fvisibility=hidden', '-ffunction-sections', '-fdata-sections'],
-      'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL', '-Wl,--gc-sections', '-s', '-Wl,-z,now', '-Wl,-z,relro'],
+    },
+    {
+      # Loaded only where there may be a network: no other call needs libmnl.
+      'target_name': 'network',
+      'sources': ['tender/addon/error.cc', 'tender/addon/network.cc'],
+      'libraries': ['-lmnl'],
     },
   ],
 }

@@ -3,11 +3,18 @@
  * are readable by this process alone and are never extracted (see src/native.ts and src/assets.ts).
  */
 import addon from '../dist/runnc.node' with { type: 'file' };
+import network from '../dist/network.node' with { type: 'file' };
 import init from '../dist/init' with { type: 'file' };
 import tender from '../dist/tender-spt' with { type: 'file' };
 import linux from '../dist/linux.spt' with { type: 'file' };
 import { registerAssets } from '../src/assets.ts';
 import { main } from './main.ts';
 
-registerAssets({ 'runnc.node': addon, init, 'tender-spt': tender, 'linux.spt': linux });
+registerAssets({
+  'runnc.node': addon,
+  'network.node': network,
+  init,
+  'tender-spt': tender,
+  'linux.spt': linux,
+});
 await main();

@@ -24,8 +24,10 @@ if outdated dist/runnc.node tender/addon binding.gyp package-lock.json; then
     fi
   done
   node-gyp configure build --silent "${nodedir[@]}"
-  cp build/Release/runnc.node dist/runnc.node.tmp
-  mv dist/runnc.node.tmp dist/runnc.node
+  for addon in network.node runnc.node; do
+    cp "build/Release/$addon" "dist/$addon.tmp"
+    mv "dist/$addon.tmp" "dist/$addon"
+  done
 fi
 
 if outdated dist/lib/src/index.js src tsconfig.json tsconfig.build.json package-lock.json; then
@@ -33,7 +35,7 @@ if outdated dist/lib/src/index.js src tsconfig.json tsconfig.build.json package-
   tsc -p tsconfig.build.json
 fi
 
-if outdated dist/runnc src runnc dist/runnc.node dist/init dist/tender-spt dist/linux.spt package.json package-lock.json; then
+if outdated dist/runnc src runnc dist/runnc.node dist/network.node dist/init dist/tender-spt dist/linux.spt package.json package-lock.json; then
   # The working directory of a runtime call is the bundle, so Bun must not read a .env or bunfig.toml there.
   # Without splitting, every node: module that any verb needs would be loaded by each: twice the start-up time.
   # A call ends before compiled code could pay for the threads that compile it, so that starts late.

@@ -24,7 +24,21 @@ export const runtimeSteps = [
   'poststop-hooks-run',
   'uid-released',
 ] as const;
-export type RuntimeStep = (typeof runtimeSteps)[number];
+
+/** Between 'create-hooks-run' and 'launched', then between 'process-killed' and 'cgroup-removed', of a guest with interfaces. */
+export const networkSteps = [
+  'network-recorded',
+  'tap-made',
+  'interface-redirected',
+  'addresses-taken',
+  'routes-taken',
+  'network-attached',
+  'addresses-restored',
+  'routes-restored',
+  'redirect-removed',
+] as const;
+
+export type RuntimeStep = (typeof runtimeSteps)[number] | (typeof networkSteps)[number];
 
 export function reached(step: RuntimeStep): void {
   if (process.env.RUNNC_FAULT === `runtime:${step}`) process.kill(process.pid, 'SIGKILL');

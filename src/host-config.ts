@@ -1,25 +1,32 @@
 /**
  * /etc/runnc/config.json, the administrator's choices for this host. The file need not be there.
  *
- *     { "uidRange": { "start": 1879048192, "size": 65536 }, "cacheLimit": "20g" }
+ *     { "uidRange": { "start": 1879048192, "size": 65536 }, "cacheLimit": "20g", "network": { "host": "refuse" } }
  *
  * uidRange: the host's uids (and gids) that sandboxes run as, each container one of its own. Nobody else may use
  * them. The default lies above all that systemd, useradd and subordinate ids are given.
  * cacheLimit: what the cache of images may take on disk, in Docker's notation of sizes.
+ * network.host: what becomes of a guest that is to have the host's network: "refuse" it, or let it run with "none".
  */
 import { readFileSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from './errors.ts';
-import { integer, leaf, object, validate } from './oci/schema.ts';
+import { integer, leaf, object, oneOf, validate } from './oci/schema.ts';
 import { parseBytes } from './size.ts';
 
 export interface HostConfig {
   readonly uidRange: UidRange;
   readonly cacheLimitBytes: number;
+  readonly network: NetworkConfig;
+}
+
+export interface NetworkConfig {
+  readonly host: 'refuse' | 'none';
 }
 
 interface File {
   readonly uidRange?: UidRange;
   readonly cacheLimit?: string;
+  readonly network?: NetworkConfig;
 }
 
 export interface UidRange {
@@ -34,6 +41,7 @@ export const DEFAULT_CACHE_LIMIT_BYTES = 20 * 2 ** 30;
 const DEFAULTS: HostConfig = {
   uidRange: { start: 0x70000000, size: 65536 },
   cacheLimitBytes: DEFAULT_CACHE_LIMIT_BYTES,
+  network: { host: 'refuse' },
 };
 
 /** 0 is root, 2^32-1 is "no uid" to the kernel. */
@@ -46,6 +54,7 @@ const schema = object<File>(
       'sizes',
       (value) => typeof value === 'string' && parseBytes(value) !== undefined,
     ),
+    network: object<NetworkConfig>({ host: oneOf('refuse', 'none') }, {}),
   },
 );
 
@@ -59,12 +68,16 @@ export function readHostConfig(file = FILE): HostConfig {
     throw new RunncError('INVALID', `${file}: cannot be read: ${errorMessage(error)}`);
   }
   try {
-    const { uidRange = DEFAULTS.uidRange, cacheLimit } = validate(schema, JSON.parse(text));
+    const {
+      uidRange = DEFAULTS.uidRange,
+      network = DEFAULTS.network,
+      cacheLimit,
+    } = validate(schema, JSON.parse(text));
     const { start, size } = uidRange;
     if (start + size > 0xffffffff)
       throw new RunncError('INVALID', 'uidRange: ends beyond the last uid, 4294967294');
     const cacheLimitBytes = cacheLimit === undefined ? undefined : parseBytes(cacheLimit);
-    return { uidRange, cacheLimitBytes: cacheLimitBytes ?? DEFAULTS.cacheLimitBytes };
+    return { uidRange, cacheLimitBytes: cacheLimitBytes ?? DEFAULTS.cacheLimitBytes, network };
   } catch (error) {
     throw new RunncError('INVALID', `${file}: ${errorMessage(error)}`, { cause: error });
   }

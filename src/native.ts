@@ -240,36 +240,43 @@ interface Addon {
   relayTerminal(masterFd: number, inFd: number, outFd: number): Promise<void>;
 }
 
+type AddonName = 'runnc.node' | 'network.node';
+
 let loaded: Addon | undefined;
 
 function addon(): Addon {
-  loaded ??= isBundled() ? loadEmbedded() : loadFile(assetPath('runnc.node'));
+  loaded ??= loadAddon('runnc.node') as Addon;
   return loaded;
 }
 
+/** What an addon exports. */
+export function loadAddon(name: AddonName): unknown {
+  return isBundled() ? loadEmbedded(name) : loadFile(assetPath(name));
+}
+
 /** Both engines have it; createRequire would be one more module for every call to load. */
-function loadFile(path: string): Addon {
+function loadFile(path: string): unknown {
   const module = { exports: {} };
   process.dlopen(module, path);
-  return module.exports as Addon;
+  return module.exports;
 }
 
 /**
  * The one-file program: Bun would extract the addon into TMPDIR, trust what it finds there and leave it behind. Ours
  * goes through a file that has no name and ends with this process.
  */
-function loadEmbedded(): Addon {
+function loadEmbedded(name: AddonName): unknown {
   try {
-    return loadThrough(openSync('/dev/shm', O_TMPFILE | constants.O_RDWR, 0o600));
+    return loadThrough(name, openSync('/dev/shm', O_TMPFILE | constants.O_RDWR, 0o600));
   } catch {
     // No tmpfs there, or nothing in it may be executed. The other way is as good but slower: it needs bun:ffi.
-    return loadThrough(openMemfd());
+    return loadThrough(name, openMemfd());
   }
 }
 
-function loadThrough(fd: number): Addon {
+function loadThrough(name: AddonName, fd: number): unknown {
   try {
-    writeFileSync(fd, readAsset('runnc.node'));
+    writeFileSync(fd, readAsset(name));
     return loadFile(`/proc/self/fd/${String(fd)}`);
   } finally {
     closeSync(fd);

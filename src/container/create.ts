@@ -7,16 +7,18 @@ import { reached } from '../fault.ts';
 import { isHostRoot } from '../host-user.ts';
 import { connectUnix, listenUnix, sealedMemfd } from '../native.ts';
 import { type Bundle, readBundle } from '../oci/bundle.ts';
+import type { Spec } from '../oci/spec.ts';
 import { OCI_VERSION, type State } from '../oci/state.ts';
 import type { BuildProgress } from '../rootfs/rootfs-image.ts';
 import { type CgroupManager, newCgroup } from '../sandbox/cgroups/index.ts';
 import { type InitProcess, launch } from '../sandbox/launch.ts';
-import { planLaunch } from '../sandbox/plan.ts';
+import { planLaunch, type TenderCommand } from '../sandbox/plan.ts';
 import { processStat } from '../sandbox/process.ts';
 import { uidForSandbox } from '../sandbox/sandbox-uid.ts';
-import { tenderCommand } from '../sandbox/tender-command.ts';
+import { tenderCommand, type TenderInput } from '../sandbox/tender-command.ts';
 import { destroy } from './destroy.ts';
-import { prepareGuest } from './prepare-guest.ts';
+import type { JoinRequest } from './join-network.ts';
+import { type PreparedGuest, prepareGuest } from './prepare-guest.ts';
 import type { ContainerRecord } from './record.ts';
 import { ociState } from './status.ts';
 import { type LockedContainer, START_SOCKET, Store } from './store.ts';
@@ -150,8 +152,17 @@ async function createLocked(
     reached('cgroup-entered');
     await runCreateHooks(bundle, ociState(record, 'creating'));
     reached('create-hooks-run');
-    return hookStates(record, init);
+    const tender = await joinNetwork(spec, { ...prepared, kernelFd }, init, {
+      remember: (network) => {
+        record = { ...(record ?? draft), network };
+        locked.write(record);
+      },
+      keep,
+      onWarning: options.onWarning,
+    });
+    return { ...hookStates(record, init), ...(tender === undefined ? {} : { tender }) };
   });
+
   if (record === undefined) throw new RunncError('INTERNAL', 'launch did not report the namespaces');
   const complete: ContainerRecord = { ...record, cgroup: cgroup.state, complete: true };
   reached('launched');
@@ -224,6 +235,20 @@ async function runCreateHooks({ spec: { hooks } }: Bundle, state: State): Promis
     const list = hooks?.[kind] ?? [];
     if (list.length > 0) await (await import('../oci/hooks.ts')).runHooks(kind, list, state);
   }
+}
+
+/** What the tender gets in place of the plan's, if the network makes a difference. */
+async function joinNetwork(
+  { linux }: Spec,
+  { networking, ...tender }: PreparedGuest & TenderInput,
+  { pid }: InitProcess,
+  doors: Pick<JoinRequest<unknown>, 'remember' | 'keep' | 'onWarning'>,
+): Promise<TenderCommand | undefined> {
+  if (networking === undefined) return undefined;
+  const { joinNetwork } = await import('./join-network.ts');
+  const path = linux?.namespaces?.find(({ type }) => type === 'network')?.path;
+  const joined = joinNetwork({ pid, path, networking, ...doors });
+  return joined === undefined ? undefined : tenderCommand({ ...tender, ...joined });
 }
 
 /** For the hooks that init runs, which see the process by its number inside. */

@@ -1,7 +1,7 @@
 /**
  * Ends and removes a container in whatever state it is, also one whose creation was cut short at any point.
  * What can be left of it: its process (and, should a guest ever have more, everything in its cgroups), cgroups, a
- * claimed uid, its folder. Mounts and interfaces live in namespaces that end with the process.
+ * claimed uid, its folder, and what it took from a network namespace that it shares. Mounts and taps end with the process.
  */
 import { closeSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
@@ -30,6 +30,7 @@ export async function destroy(
   const record = locked.read();
   if (record !== undefined) {
     const cgroup = await openCgroup(record.cgroup);
+    const namespaceFd = await openNamespace(record);
     // By its pidfd first: it may have been cut off before it was put into the cgroups.
     // Until it is complete there is nothing in them but that process, and somebody else may have taken the same
     // cgroups between our look and our entry.
@@ -37,6 +38,13 @@ export async function destroy(
       if (record.complete) await cgroup.killAll();
     });
     reached('process-killed');
+    if (namespaceFd !== undefined && record.network !== undefined) {
+      try {
+        (await import('../network/restore.ts')).restoreNetwork(namespaceFd, record.network, onWarning);
+      } finally {
+        closeSync(namespaceFd);
+      }
+    }
     await cgroup.delete();
     reached('cgroup-removed');
     await runPoststopHooks(record, onWarning);
@@ -46,6 +54,13 @@ export async function destroy(
   else releaseAllUids(locked.folder);
   reached('uid-released');
   locked.remove();
+}
+
+/** Before the process is killed: it may be the only one to know the way. */
+async function openNamespace(record: ContainerRecord): Promise<number | undefined> {
+  if (record.network === undefined) return undefined;
+  const { openNamespace } = await import('../network/restore.ts');
+  return openNamespace(record.network, liveProcess(record) === undefined ? undefined : record.pid);
 }
 
 async function killProcess(record: ContainerRecord, killAll: () => Promise<void>): Promise<void> {

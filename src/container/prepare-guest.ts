@@ -1,10 +1,14 @@
 /** From a bundle to what runs: the guest, its memory, and what it finds attached. */
 import { RunncError } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
-import { resolveGuest, type ResolvedGuest } from '../guest/resolve.ts';
-import { sealedMemfd } from '../native.ts';
-import type { Bundle } from '../oci/bundle.ts';
+import { resolveGuest, type ResolvedGuest, rumprunArgument } from '../guest/resolve.ts';
+import { NET_ANNOTATION_PREFIX } from '../guest/solo5.ts';
 import { readHostConfig } from '../host-config.ts';
+import { sealedMemfd } from '../native.ts';
+import type { GuestNetworking } from '../network/guest-networking.ts';
+import { networkMode } from '../network/mode.ts';
+import type { Bundle } from '../oci/bundle.ts';
+import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { BlockPlan } from '../rootfs/block.ts';
 import type { GuestMount, MountedFolder } from '../rootfs/mounts.ts';
 import type { OpenRootfsOptions, RootfsFormat, RootfsImage } from '../rootfs/rootfs-image.ts';
@@ -12,7 +16,10 @@ import { guestMemoryMib, linuxAddressSpaceMib, linuxMemoryBytes } from '../sandb
 import type { LinuxInput, TenderInput } from '../sandbox/tender-command.ts';
 import type { CreateOptions } from './create.ts';
 
-export type PreparedGuest = Pick<TenderInput, 'guest' | 'memoryMib' | 'blocks' | 'linux'>;
+export interface PreparedGuest extends Pick<TenderInput, 'guest' | 'memoryMib' | 'blocks' | 'linux'> {
+  /** How it is joined to the interfaces that its namespace may hold once the hooks have run. */
+  readonly networking?: GuestNetworking<Pick<TenderInput, 'guest' | 'late'>>;
+}
 
 /** Puts a descriptor on the list of those that are closed when the creation is over. */
 type Keep = (fd: number) => number;
@@ -40,20 +47,49 @@ async function prepareUnikernel(
   if (options.strace === true) {
     throw new RunncError('INVALID', '--strace: a unikernel makes no system calls; it is for Linux programs');
   }
-  checkDevices(guest);
+  const networking = await solo5Networking(guest, bundle, options);
   const mounts = await mountsOf(bundle);
   const blocks = await attachBlocks(guest, mounts, bundle, options, keep);
-  return { guest, memoryMib: guestMemoryMib(bundle.spec), blocks };
+  return {
+    guest,
+    memoryMib: guestMemoryMib(bundle.spec),
+    blocks,
+    ...(networking === undefined ? {} : { networking }),
+  };
 }
 
-function checkDevices({ manifest }: Guest): void {
-  const net = manifest.devices.find(({ type }) => type === 'NET_BASIC');
-  if (net !== undefined) {
-    throw new RunncError(
-      'UNSUPPORTED',
-      `the guest needs the network device ${net.name}: networks are not supported yet`,
-    );
-  }
+/** Undefined if it has no network device, and if it is to go without. */
+async function solo5Networking(
+  guest: Guest,
+  { spec }: Bundle,
+  { onWarning }: CreateOptions,
+): Promise<PreparedGuest['networking']> {
+  const { annotations = {} } = spec;
+  const declares = guest.manifest.devices.some(({ type }) => type === 'NET_BASIC');
+  if (!declares && !Object.keys(annotations).some((key) => key.startsWith(NET_ANNOTATION_PREFIX)))
+    return undefined;
+  const { solo5Networking } = await import('../guest/solo5-network.ts');
+  const networking = solo5Networking({
+    guest,
+    annotations,
+    rumprunArgument: (net) => rumprunArgument(spec, guest, () => undefined, net),
+    ...(onWarning === undefined ? {} : { onWarning }),
+  });
+  // It cannot run without: it says so itself.
+  if (!hasNetwork(spec)) networking.choose([]);
+  return networking;
+}
+
+/** Throws UNSUPPORTED for the host's network. */
+function hasNetwork(spec: RunnableSpec): boolean {
+  const mode = networkMode(spec);
+  if (mode !== 'host') return mode === 'namespace';
+  if (readHostConfig().network.host === 'none') return false;
+  throw new RunncError(
+    'UNSUPPORTED',
+    "network: a guest cannot have the host's network: give the container one of its own (--network bridge, or none), " +
+      'or let such containers run without any ("network": {"host": "none"} in /etc/runnc/config.json)',
+  );
 }
 
 async function mountsOf(bundle: Bundle): Promise<GuestMount[]> {
@@ -137,6 +173,7 @@ async function prepareLinux(
   ]);
   const { spec } = bundle;
   checkLinuxHost(process.arch, release());
+  const isNetworked = hasNetwork(spec);
   const mounts = await mountsOf(bundle);
   const folders = mounts.filter((mount) => mount.kind === 'folder');
   checkFolderCount(folders);
@@ -152,6 +189,9 @@ async function prepareLinux(
     memoryBytes: linuxMemoryBytes(spec, totalmem()),
     strace: options.strace ?? false,
   });
+  const networking = isNetworked
+    ? (await import('../guest/linux-network.ts')).linuxNetworking(guest, keep)
+    : undefined;
   const bootConfigFd = keep(sealedMemfd('boot-config', guest.bootConfig ?? Buffer.alloc(0), 'data'));
   return {
     guest,
@@ -163,6 +203,7 @@ async function prepareLinux(
       imageFds,
       ...(await segmentsOf(image, program.fixedBytes)),
     },
+    ...(networking === undefined ? {} : { networking }),
   };
 }
 

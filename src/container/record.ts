@@ -3,6 +3,7 @@
  * kernel (is it alive, paused, started) is asked and not written down.
  */
 import type { CgroupState } from '../sandbox/cgroups/index.ts';
+import type { NetworkRecord } from '../network/network-record.ts';
 import type { Hook } from '../oci/spec.ts';
 
 export interface ContainerRecord {
@@ -26,6 +27,8 @@ export interface ContainerRecord {
   readonly cgroup: CgroupState;
   /** The host's uid it runs as; absent for users other than root. */
   readonly sandboxUid?: number;
+  /** What the guest took from its network namespace, if it has one to share. */
+  readonly network?: NetworkRecord;
   /** Those that are still to run; config.json may have changed or gone by then. */
   readonly hooks: { readonly poststart: readonly Hook[]; readonly poststop: readonly Hook[] };
 }

@@ -9,7 +9,7 @@ import type { Mount } from '../oci/spec.ts';
 import { isBind } from '../rootfs/mounts.ts';
 import type { Guest } from './guest.ts';
 import { inspect, type LinuxInspection } from './inspect.ts';
-import { isRumprun, rumprunCommandLine } from './rumprun.ts';
+import { isRumprun, rumprunCommandLine, type RumprunNet } from './rumprun.ts';
 import { solo5Guest } from './solo5.ts';
 
 /** An open program of the image. */
@@ -129,11 +129,21 @@ function fixedBytesOfInterpreter(script: number, root: Root): FixedBytes {
   }
 }
 
-function rumprunArgument(spec: RunnableSpec, guest: Guest, onWarning: OnWarning): string {
+/** A rumprun guest's command line: its one argument. */
+export function rumprunArgument(
+  spec: RunnableSpec,
+  guest: Guest,
+  onWarning: OnWarning,
+  net?: RumprunNet,
+): string {
   const { args, env = [], cwd } = spec.process;
   const hasBlock = guest.manifest.devices.some(({ type }) => type === 'BLOCK_BASIC');
   const blockMountPoint = spec.annotations?.[URUNC_MOUNT_POINT] ?? '/';
-  const { text, warnings } = rumprunCommandLine({ args, env, cwd, ...(hasBlock ? { blockMountPoint } : {}) });
+  const { text, warnings } = rumprunCommandLine({
+    ...{ args, env, cwd },
+    ...(net === undefined ? {} : { net }),
+    ...(hasBlock ? { blockMountPoint } : {}),
+  });
   warnings.forEach(onWarning);
   return text;
 }

@@ -60,7 +60,7 @@ function runnable(inspection: Inspection, path: string): { readonly manifest: Ma
   return { manifest };
 }
 
-function checkArguments(args: readonly string[]): void {
+export function checkArguments(args: readonly string[]): void {
   for (const [i, arg] of args.entries()) {
     if (arg.includes('\0')) throw new RunncError('INVALID', `process.args[${i + 1}]: contains a NUL byte`);
   }

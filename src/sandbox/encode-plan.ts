@@ -112,6 +112,13 @@ export function encodePlan(plan: LaunchPlan, syncFd: number): EncodedPlan {
   return { bytes: out.bytes(), descriptors };
 }
 
+/** A list of strings alone, as plan_read_tender() of tender/init/plan.c reads it. */
+export function encodeStrings(values: readonly string[]): Buffer {
+  const out = new Writer();
+  out.strings(values);
+  return out.bytes();
+}
+
 /**
  * Where a sysctl is below /proc/sys. As sysctl(8): dots separate, unless a slash comes first, then slashes do and dots
  * belong to the name ("net/ipv4/conf/eth0.100/forwarding").

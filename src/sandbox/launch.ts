@@ -14,7 +14,7 @@ import {
   type ExitStatus,
   type SpawnedProcess,
 } from '../native.ts';
-import { encodePlan } from './encode-plan.ts';
+import { encodePlan, encodeStrings } from './encode-plan.ts';
 import { endedEarly, failureOf, INIT_HOLD_MS, kindOf, message, misunderstood } from './init-messages.ts';
 import type { IdMapping, LaunchPlan, UserNamespacePlan } from './launch-plan.ts';
 
@@ -36,6 +36,18 @@ export interface HookStates {
   readonly startContainer: string;
 }
 
+/** What init goes on with. */
+export interface Continuation extends HookStates {
+  /** In place of the plan's, if the network makes a difference. */
+  readonly tender?: LateTender;
+}
+
+export interface LateTender {
+  readonly argv: readonly string[];
+  /** Beside those of the plan: see tender-command.ts. At most 80. */
+  readonly lateDescriptors: readonly number[];
+}
+
 const SIGKILL = 9;
 
 /**
@@ -48,7 +60,7 @@ const SIGKILL = 9;
  */
 export async function launch(
   plan: LaunchPlan,
-  onNamespaces: (init: InitProcess) => Promise<HookStates>,
+  onNamespaces: (init: InitProcess) => Promise<Continuation>,
 ): Promise<InitProcess> {
   const { sync, stage } = spawnInit(plan);
   let init: InitProcess | undefined;
@@ -64,7 +76,7 @@ export async function launch(
           const pidfd = fds[0];
           if (pidfd === undefined || senderPid === undefined) throw misunderstood();
           init = { pid: senderPid, containerPid: data.readUInt32LE(1), pidfd };
-          sendStates(sync, plan, await onNamespaces(init));
+          sendContinuation(sync, plan, await onNamespaces(init));
           break;
         }
         case message.created:
@@ -150,15 +162,16 @@ function writeMap(path: string, field: string, mappings: readonly IdMapping[]): 
   }
 }
 
-/** Init expects the states if it has hooks to pass them to. */
-function sendStates(sync: number, plan: LaunchPlan, states: HookStates): void {
+/** Init expects the states if it has hooks to pass them to, then what the network adds, if that is anything. */
+function sendContinuation(sync: number, plan: LaunchPlan, { tender, ...states }: Continuation): void {
   const fds: number[] = [];
   try {
     if (plan.createContainerHooks.length + plan.startContainerHooks.length > 0) {
       fds.push(sealedMemfd('runnc-state', Buffer.from(states.createContainer), 'data'));
       fds.push(sealedMemfd('runnc-state', Buffer.from(states.startContainer), 'data'));
     }
-    sendMessage(sync, Buffer.from(message.continue), fds);
+    if (tender !== undefined) fds.push(sealedMemfd('runnc-tender', encodeStrings(tender.argv), 'data'));
+    sendMessage(sync, Buffer.from(message.continue), [...fds, ...(tender?.lateDescriptors ?? [])]);
   } catch (error) {
     // Init is dead already: what receiveMessage says next is the better error.
     if (errnoOf(error) !== 'EPIPE') throw error;

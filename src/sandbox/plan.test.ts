@@ -22,7 +22,7 @@ function plan(spec: Partial<RunnableSpec>, input: Partial<PlanInput> = {}, isRoo
   return planLaunch({
     spec: { ociVersion: '1.0.0', process: { args: ['/hello.spt'], cwd: '/' }, root: { path: '/' }, ...spec },
     guest,
-    tender: { argv: ['runnc'], descriptors: [] },
+    tender: { argv: ['runnc'], descriptors: [], lateDescriptors: [] },
     tenderFd: 40,
     rootfsFd: 41,
     stdio: [0, 1, 2],
@@ -153,6 +153,7 @@ describe("the tender's command line", () => {
     expect(tenderCommand({ guest, kernelFd: 50, memoryMib: 32, blocks })).to.deep.equal({
       argv: ['runnc', '--mem=32', '--block:data=@3', '--block:rootfs=@4,ro', '--', '@5', 'a', '--b'],
       descriptors: [60, 61, 50],
+      lateDescriptors: [],
     });
   });
 });

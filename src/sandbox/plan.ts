@@ -45,6 +45,8 @@ export interface PlanInput {
 export interface TenderCommand {
   readonly argv: readonly string[];
   readonly descriptors: readonly number[];
+  /** Known only once the network is there: handed over by launch()'s onNamespaces. */
+  readonly lateDescriptors: readonly number[];
 }
 
 /** The caller closes the descriptors in `namespaces` that were opened here, after launch. Throws INVALID, HOST. */

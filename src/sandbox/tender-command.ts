@@ -1,10 +1,13 @@
 /** The tender's command line (tender/spt), with descriptors instead of paths: it runs where there are no files. */
 import type { Guest } from '../guest/guest.ts';
+import { formatMac } from '../network/guest-network.ts';
 import type { FixedProgram } from '../rootfs/fixed-program.ts';
 import type { TenderCommand } from './plan.ts';
 
 /** Element i of a plan's descriptors is this number plus i in the tender. */
 const FIRST_DESCRIPTOR = 3;
+/** The same of those that are handed over once the network is there: LATE_FIRST of tender/init/report.h. */
+const FIRST_LATE_DESCRIPTOR = 128;
 
 export interface TenderInput {
   readonly guest: Guest;
@@ -14,6 +17,24 @@ export interface TenderInput {
   readonly blocks: readonly { readonly name: string; readonly fd: number; readonly readonly: boolean }[];
   /** What the Linux guest kernel finds mapped. */
   readonly linux?: LinuxInput;
+  /** What the network adds. */
+  readonly late?: LateInput;
+}
+
+export interface LateInput {
+  /** In place of the Linux guest's other one. */
+  readonly bootConfigFd?: number;
+  /** Taps with virtio-net headers. */
+  readonly vnetFds: readonly number[];
+  /** Plain taps, by the manifest's names. */
+  readonly nets: readonly NetInput[];
+}
+
+export interface NetInput {
+  readonly name: string;
+  readonly fd: number;
+  readonly mac: Uint8Array;
+  readonly mtu: number;
 }
 
 export interface LinuxInput {
@@ -27,14 +48,19 @@ export interface LinuxInput {
   readonly imageFds: readonly number[];
 }
 
-export function tenderCommand({ guest, kernelFd, memoryMib, blocks, linux }: TenderInput): TenderCommand {
+export function tenderCommand(input: TenderInput): TenderCommand {
+  const { guest, kernelFd, memoryMib, blocks, linux, late } = input;
   const descriptors: number[] = [];
+  const lateDescriptors: number[] = [];
+  const passLate = (fd: number): string => `@${String(FIRST_LATE_DESCRIPTOR + lateDescriptors.push(fd) - 1)}`;
   const pass = (fd: number): string => `@${String(FIRST_DESCRIPTOR + descriptors.push(fd) - 1)}`;
   const argv = [guest.title ?? 'runnc', `--mem=${String(memoryMib)}`];
   for (const { name, fd, readonly } of blocks)
     argv.push(`--block:${name}=${pass(fd)}${readonly ? ',ro' : ''}`);
   if (linux !== undefined) {
-    argv.push(`--boot-config=${pass(linux.bootConfigFd)}`, `--rootfs=${pass(linux.rootfsFd)}`);
+    const bootConfig = pass(linux.bootConfigFd);
+    argv.push(`--rootfs=${pass(linux.rootfsFd)}`);
+    argv.push(`--boot-config=${late?.bootConfigFd === undefined ? bootConfig : passLate(late.bootConfigFd)}`);
     for (const fd of linux.imageFds) argv.push(`--image=${pass(fd)}`);
     if (linux.segmentsFd !== undefined) argv.push(`--segments=${pass(linux.segmentsFd)}`);
     if (linux.program !== undefined) {
@@ -42,6 +68,11 @@ export function tenderCommand({ guest, kernelFd, memoryMib, blocks, linux }: Ten
       argv.push(`--program=${String(offset)},${String(size)},${String(address)}`);
     }
   }
+  for (const fd of late?.vnetFds ?? []) argv.push(`--vnet=${passLate(fd)}`);
+  for (const { name, fd, mac, mtu } of late?.nets ?? []) {
+    argv.push(`--net:${name}=${passLate(fd)}`, `--net-mac:${name}=${formatMac(mac)}`);
+    argv.push(`--net-mtu:${name}=${String(mtu)}`);
+  }
   if (guest.allowedExtras.length > 0) argv.push(`--allow-extras=${guest.allowedExtras.join(',')}`);
-  return { argv: [...argv, '--', pass(kernelFd), ...guest.args], descriptors };
+  return { argv: [...argv, '--', pass(kernelFd), ...guest.args], descriptors, lateDescriptors };
 }

@@ -205,6 +205,26 @@ static void report_namespaces(const struct init *init)
     close(pidfd);
 }
 
+/* The hooks' states, and what the tender gets of the network, which is there only now. */
+static void await_continue(struct init *init)
+{
+    struct plan *plan = &init->plan;
+    int fds[3 + LATE_MAX];
+    int states = plan->n_create_hooks + plan->n_start_hooks > 0 ? 2 : 0;
+    int count = expect_descriptors(init, MSG_CONTINUE, fds, states, states + 1 + LATE_MAX);
+    if (states > 0) {
+        init->create_state = fds[0];
+        init->start_state = fds[1];
+    }
+    if (count == states) return;
+    if (!plan_read_tender(plan, fds[states])) fail(init, FAILURE_HOST, "init does not understand the network's part");
+    close(fds[states]);
+    for (int i = states + 1; i < count; i++, plan->late_fds++) {
+        if (dup3(fds[i], LATE_FIRST + (int)plan->late_fds, O_CLOEXEC) < 0) fail_errno(init, "network: descriptor of the tender");
+        close(fds[i]);
+    }
+}
+
 static void set_sysctls(const struct init *init)
 {
     const struct plan *plan = &init->plan;
@@ -318,6 +338,9 @@ static void execute_tender(const struct init *init)
     for (uint32_t i = 0; i < plan->tender_fds; i++) {
         if (fcntl(3 + (int)i, F_SETFD, 0) != 0) fail_errno(init, "descriptor %u of the tender", 3 + i);
     }
+    for (uint32_t i = 0; i < plan->late_fds; i++) {
+        if (fcntl(LATE_FIRST + (int)i, F_SETFD, 0) != 0) fail_errno(init, "descriptor %u of the tender", LATE_FIRST + i);
+    }
     send_message(init, MSG_EXECUTING, NULL, 0, -1);
     syscall(SYS_execveat, plan->executable_fd, "", plan->argv, no_environment, AT_EMPTY_PATH);
     fail_errno(init, "cannot execute the tender");
@@ -376,10 +399,7 @@ int main(int argc, char **argv)
     if (setsid() < 0) fail_errno(&init, "setsid");
     step(&init, STEP_REPORT_NAMESPACES);
     report_namespaces(&init);
-    int states[2] = {-1, -1};
-    expect_message(&init, MSG_CONTINUE, states, plan->n_create_hooks + plan->n_start_hooks > 0 ? 2 : 0);
-    init.create_state = states[0];
-    init.start_state = states[1];
+    await_continue(&init);
 
     step(&init, STEP_CONFIGURE_NAMESPACES);
     configure_namespaces(&init);

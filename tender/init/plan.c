@@ -87,13 +87,28 @@ static struct plan_hook *get_hooks(struct reader *r, uint32_t *count)
     return hooks;
 }
 
-bool plan_read(struct plan *plan, int fd)
+static bool map(struct reader *r, int fd)
 {
     struct stat st;
     if (fstat(fd, &st) != 0 || st.st_size <= 0) return false;
     char *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (bytes == MAP_FAILED) return false;
-    struct reader reader = {bytes, bytes + st.st_size, false}, *r = &reader;
+    *r = (struct reader){bytes, bytes + st.st_size, false};
+    return true;
+}
+
+bool plan_read_tender(struct plan *plan, int fd)
+{
+    struct reader reader, *r = &reader;
+    if (!map(r, fd)) return false;
+    plan->argv = get_strings(r);
+    return !r->bad && r->at == r->end;
+}
+
+bool plan_read(struct plan *plan, int fd)
+{
+    struct reader reader, *r = &reader;
+    if (!map(r, fd)) return false;
 
     if (get_u32(r) != PLAN_MAGIC || get_u32(r) != PLAN_VERSION) return false;
     plan->tender_fds = get_u32(r);

@@ -48,8 +48,9 @@ struct plan_rlimit {
 };
 
 struct plan {
-    /* Descriptors 3 to 3 + tender_fds - 1 are the tender's. */
+    /* Descriptors 3 to 3 + tender_fds - 1 are the tender's, and LATE_FIRST to LATE_FIRST + late_fds - 1. */
     uint32_t tender_fds;
+    uint32_t late_fds; /* 0 in the plan */
     int executable_fd;
     int sync_fd;
     int start_fd;
@@ -110,5 +111,8 @@ struct plan {
 
 /* Maps the sealed plan in `fd` and reads it. False if it is not exactly one plan of this version. */
 bool plan_read(struct plan *plan, int fd);
+
+/* Maps a sealed list of strings and makes it the tender's command line. False if it is nothing else. */
+bool plan_read_tender(struct plan *plan, int fd);
 
 #endif

@@ -45,13 +45,13 @@ void send_message(const struct init *init, char kind, const void *data, size_t l
     }
 }
 
-void expect_message(const struct init *init, char kind, int *fds, int n_fds)
+int expect_descriptors(const struct init *init, char kind, int *fds, int min, int max)
 {
     char got = 0;
     struct iovec part = {&got, 1};
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE((3 + LATE_MAX) * sizeof(int))];
     } control = {0};
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
@@ -61,12 +61,18 @@ void expect_message(const struct init *init, char kind, int *fds, int n_fds)
     } while (length < 0 && errno == EINTR);
     if (length <= 0) abandon();
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    size_t bytes = (size_t)n_fds * sizeof(int);
-    bool has_fds = header != NULL && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(bytes);
-    if (got != kind || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || (n_fds > 0 && !has_fds)) {
+    size_t bytes = header != NULL && header->cmsg_type == SCM_RIGHTS ? header->cmsg_len - CMSG_LEN(0) : 0;
+    bool fits = bytes >= (size_t)min * sizeof(int) && bytes <= (size_t)max * sizeof(int);
+    if (got != kind || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !fits) {
         fail(init, FAILURE_HOST, "init does not understand the runtime (message %d in place of %d)", got, kind);
     }
-    if (n_fds > 0) memcpy(fds, CMSG_DATA(header), bytes);
+    if (bytes > 0) memcpy(fds, CMSG_DATA(header), bytes);
+    return (int)(bytes / sizeof(int));
+}
+
+void expect_message(const struct init *init, char kind, int *fds, int n_fds)
+{
+    (void)expect_descriptors(init, kind, fds, n_fds, n_fds);
 }
 
 _Noreturn static void fail_with(const struct init *init, enum failure failure, int error, const char *format,

@@ -24,9 +24,15 @@ enum {
     MSG_FAULT = 'X',     /* kill yourself (fault battery only) */
     /* runtime → init */
     MSG_MAPPED = 'M',
-    MSG_CONTINUE = 'G', /* if the plan has hooks, with two descriptors: OCI state for createContainer and startContainer */
+    /* If the plan has hooks, with two descriptors: OCI state for createContainer and startContainer. Then, if the network
+     * makes a difference to the tender, its command line (plan_read_tender) and up to LATE_MAX descriptors more. */
+    MSG_CONTINUE = 'G',
     MSG_START = 'S',
 };
+
+/* The tender's late descriptors have the numbers from LATE_FIRST on: above all of the plan's, which are 63 block
+ * devices and some more. src/sandbox/launch-plan.ts has the same. */
+enum { LATE_FIRST = 128, LATE_MAX = 80 };
 
 /* How the runtime shall word it; src/errors.ts has the names. */
 enum failure {
@@ -74,6 +80,9 @@ void send_message(const struct init *init, char kind, const void *data, size_t l
 
 /* Waits for a message of just `kind` with `n_fds` descriptors. Ends init if the peer is gone. */
 void expect_message(const struct init *init, char kind, int *fds, int n_fds);
+
+/* The same for a message of at least `min` and at most `max` descriptors; returns how many it has. */
+int expect_descriptors(const struct init *init, char kind, int *fds, int min, int max);
 
 /* Says why and ends init. fail_errno() appends the meaning of errno. */
 _Noreturn void fail(const struct init *init, enum failure failure, const char *format, ...)

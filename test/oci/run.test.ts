@@ -199,7 +199,7 @@ describe('runnc run', () => {
 
   it('says in one line what of the guest it cannot give', async () => {
     expect((await host.runnc(['run', '-b', host.bundle('net'), 'net'])).stderr).to.match(
-      /^the guest needs the network device \w+: networks are not supported yet\n$/,
+      /^network: the guest needs the network device net: the container has no interface[^\n]*\n$/,
     );
   });
 });

@@ -1,0 +1,203 @@
+/**
+ * The typed door to the addon network.node (tender/addon/network.cc): rtnetlink in a network namespace, and taps. Thin on
+ * purpose, as src/native.ts; errors are Node's system errors (errnoOf), some with `detail`, the kernel's own words.
+ */
+import { closeSync } from 'node:fs';
+import { errorMessage, RunncError } from '../errors.ts';
+import { loadAddon } from '../native.ts';
+
+/** An interface as the kernel has it. Numbers are those of linux/if.h and linux/if_arp.h. */
+export interface Link {
+  readonly index: number;
+  /** ARPHRD_*. */
+  readonly type: number;
+  /** IFF_*. */
+  readonly flags: number;
+  readonly mtu: number;
+  readonly name: string;
+  /** "veth", "macvlan", …; "" for hardware. */
+  readonly kind: string;
+  readonly mac?: Buffer;
+}
+
+export interface Address {
+  readonly index: number;
+  readonly family: number;
+  readonly prefixLength: number;
+  readonly scope: number;
+  /** IFA_F_*. */
+  readonly flags: number;
+  /** The other end of a point-to-point link where `local` is there and differs. */
+  readonly address?: Buffer;
+  readonly local?: Buffer;
+  readonly broadcast?: Buffer;
+  /** The kernel's own message, for replay(). */
+  readonly raw: Buffer;
+}
+
+export interface Route {
+  readonly family: number;
+  /** RTN_*. */
+  readonly type: number;
+  readonly table: number;
+  readonly scope: number;
+  readonly protocol: number;
+  /** RTM_F_*. */
+  readonly routeFlags: number;
+  readonly prefixLength: number;
+  readonly metric: number;
+  readonly mtu: number;
+  readonly destination?: Buffer;
+  readonly preferredSource?: Buffer;
+  /** More than one: packets are spread over them. */
+  readonly hops: readonly Hop[];
+  readonly raw: Buffer;
+}
+
+export interface Hop {
+  /** Of the interface; 0: none. */
+  readonly index: number;
+  /** RTNH_F_*. */
+  readonly flags: number;
+  readonly gateway?: Buffer;
+  readonly gatewayFamily?: number;
+}
+
+export interface NeighbourEntry {
+  readonly index: number;
+  readonly family: number;
+  /** NUD_*. */
+  readonly state: number;
+  readonly address?: Buffer;
+  readonly mac?: Buffer;
+  readonly raw: Buffer;
+}
+
+export interface Qdisc {
+  readonly index: number;
+  readonly parent: number;
+  readonly kind: string;
+}
+
+/** A filter of an ingress qdisc. */
+export interface Filter {
+  /** Of the interface that frames are redirected to; 0 if that is gone, or for another kind of filter. */
+  readonly target: number;
+  readonly cookie?: Buffer;
+}
+
+export interface Tap {
+  readonly fd: number;
+  readonly index: number;
+}
+
+/** rtnetlink in one network namespace. */
+export class Rtnetlink {
+  readonly #namespaceFd: number;
+  readonly #fd: number;
+
+  /** Borrows the namespace's descriptor. EPERM without CAP_SYS_ADMIN over it. */
+  constructor(namespaceFd: number) {
+    this.#namespaceFd = namespaceFd;
+    this.#fd = addon().openNetlink(namespaceFd);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  links(): readonly Link[] {
+    return addon().readLinks(this.#fd);
+  }
+
+  addresses(): readonly Address[] {
+    return addon().readAddresses(this.#fd);
+  }
+
+  routes(family: number): readonly Route[] {
+    return addon().readRoutes(this.#fd, family);
+  }
+
+  neighbours(): readonly NeighbourEntry[] {
+    return addon().readNeighbours(this.#fd);
+  }
+
+  qdiscs(): readonly Qdisc[] {
+    return addon().readQdiscs(this.#fd);
+  }
+
+  /** Of the ingress qdisc, which must be there. */
+  ingressFilters(index: number): readonly Filter[] {
+    return addon().readFilters(this.#fd, index);
+  }
+
+  /**
+   * A new tap that goes with its last descriptor; non-blocking, frames without packet information, with virtio-net
+   * headers if `vnet`. `syscall` of an error is "open" where it is /dev/net/tun.
+   */
+  openTap(vnet: boolean): Tap {
+    return addon().openTap(this.#namespaceFd, vnet);
+  }
+
+  /** Sets MTU (bytes) and transmit queue (frames), keeps IPv6 from giving it addresses, and sets it up. */
+  setUpTap(index: number, mtu: number, queueLength: number): void {
+    addon().setUpTap(this.#fd, index, mtu, queueLength);
+  }
+
+  /**
+   * All that comes in by an interface goes out by another. EEXIST: it has an ingress qdisc. `syscall` of an error says
+   * which part the kernel refused: "ingress" or "mirred" (ENOENT: it has no such part). The cookie has at most 16 bytes.
+   */
+  addRedirect(from: number, to: number, cookie: Uint8Array): void {
+    addon().addRedirect(this.#fd, from, to, cookie);
+  }
+
+  /** Removes the ingress qdisc with its filters. */
+  removeIngress(index: number): void {
+    addon().removeIngress(this.#fd, index);
+  }
+
+  /** Adds again (EEXIST: it is there) what the `raw` of an address, route or neighbour describes. */
+  restore(raw: Uint8Array): void {
+    addon().replay(this.#fd, raw, true);
+  }
+
+  /** Deletes it. EADDRNOTAVAIL, ESRCH: it is not there. */
+  remove(raw: Uint8Array): void {
+    addon().replay(this.#fd, raw, false);
+  }
+}
+
+/** What tender/addon/network.cc exports. */
+interface Addon {
+  openNetlink(namespaceFd: number): number;
+  openTap(namespaceFd: number, vnet: boolean): Tap;
+  readLinks(fd: number): Link[];
+  readAddresses(fd: number): Address[];
+  readRoutes(fd: number, family: number): Route[];
+  readNeighbours(fd: number): NeighbourEntry[];
+  readQdiscs(fd: number): Qdisc[];
+  readFilters(fd: number, index: number): Filter[];
+  setUpTap(fd: number, index: number, mtu: number, queueLength: number): void;
+  addRedirect(fd: number, from: number, to: number, cookie: Uint8Array): void;
+  removeIngress(fd: number, index: number): void;
+  replay(fd: number, raw: Uint8Array, add: boolean): void;
+}
+
+let loaded: Addon | undefined;
+
+function addon(): Addon {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Addon {
+  try {
+    return loadAddon('network.node') as Addon;
+  } catch (error) {
+    if (!errorMessage(error).includes('libmnl')) throw error;
+    throw new RunncError('HOST', 'network: libmnl is missing on this host: install it (Debian: libmnl0)', {
+      cause: error,
+    });
+  }
+}
