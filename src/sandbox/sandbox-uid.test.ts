@@ -83,16 +83,18 @@ describe("the host's configuration", () => {
     writeFileSync(file, '{"uidRange":{"start":100000,"size":10}}');
     expect(readHostConfig(file).uidRange).to.deep.equal({ start: 100000, size: 10 });
     expect(readHostConfig(file).cacheLimitBytes).to.equal(20 * 2 ** 30);
-    writeFileSync(file, '{"cacheLimit":"512m"}');
+    writeFileSync(file, '{"cacheLimit":"512m","network":{"host":"none"}}');
     expect(readHostConfig(file)).to.deep.equal({
       uidRange: { start: 1879048192, size: 65536 },
       cacheLimitBytes: 512 * 2 ** 20,
+      network: { host: 'none' },
     });
   });
 
   it('is refused with the file and the field when it is wrong', () => {
     for (const [text, message] of [
       ['{', 'config.json: '],
+      ['{"network":{"host":"yes"}}', 'config.json: network.host: expected'],
       ['{"uidRange":{"start":0,"size":1}}', 'config.json: uidRange.start: expected an integer from 1'],
       ['{"uidRange":{"start":4294967290,"size":10}}', 'config.json: uidRange: ends beyond the last uid'],
       ['{"cacheLimit":20}', 'config.json: cacheLimit: expected a size such as "512m" or "20g", got 20'],
