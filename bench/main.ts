@@ -14,6 +14,7 @@ import { brokenPromises, parsePromises } from './promises.ts';
 import { dockerBench } from './docker.ts';
 import { lifecycleBench } from './lifecycle.ts';
 import { linuxBench } from './linux.ts';
+import { networkBench } from './network.ts';
 import { rootfsBench } from './rootfs.ts';
 import { runBench } from './run.ts';
 import { tenderBench } from './tender.ts';
@@ -23,6 +24,7 @@ const benches: readonly Bench[] = [
   runBench,
   lifecycleBench,
   linuxBench,
+  networkBench,
   dockerBench,
   rootfsBench,
 ];

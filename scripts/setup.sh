@@ -19,6 +19,7 @@ test_packages=(
   iproute2 iptables containernetworking-plugins procps bsdutils strace libarchive-tools
 )
 long_packages=(
+  redis-server iperf3 openssl wget # servers and clients for the guest's network, and its bench
   qemu-system-x86 dbus-daemon systemd # virtual machines with other kernels, one of them under systemd
   debootstrap                         # the base images of our Dockerfile
 )

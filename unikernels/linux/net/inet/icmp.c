@@ -108,7 +108,7 @@ static void blame(const uint8_t *inner, uint32_t len, bool v6, int error, uint32
     uint32_t header = v6 ? 40 : (inner[0] & 15u) * 4;
     ip_addr_t from, to;
 
-    if (len < header + 4 || (!v6 && header < IP_HEADER)) return;
+    if (len < header + 8 || (!v6 && header < IP_HEADER)) return;
     from = to = v6 ? *IP6_ADDR_ANY : *IP4_ADDR_ANY;
     memcpy(v6 ? (void *)ip_2_ip6(&from)->addr : (void *)&ip_2_ip4(&from)->addr, inner + (v6 ? 8 : 12), v6 ? 16 : 4);
     memcpy(v6 ? (void *)ip_2_ip6(&to)->addr : (void *)&ip_2_ip4(&to)->addr, inner + (v6 ? 24 : 16), v6 ? 16 : 4);
@@ -117,7 +117,8 @@ static void blame(const uint8_t *inner, uint32_t len, bool v6, int error, uint32
     const uint8_t protocol = inner[v6 ? 6 : 9], *ports = inner + header;
     uint16_t from_port = (uint16_t)(ports[0] << 8 | ports[1]), to_port = (uint16_t)(ports[2] << 8 | ports[3]);
     if (protocol == IPPROTO_TCP)
-        tcp_icmp_error(&from, from_port, &to, to_port, error, mtu);
+        tcp_icmp_error(&from, from_port, &to, to_port,
+                       (uint32_t)ports[4] << 24 | (uint32_t)ports[5] << 16 | (uint32_t)ports[6] << 8 | ports[7], error, mtu);
     else if (protocol == IPPROTO_UDP && !mtu)
         udp_icmp_error(&from, from_port, &to, to_port, error);
 }

@@ -110,9 +110,12 @@ int udp_create(int family, struct socket **made);
 /* SOCK_RAW, or SOCK_DGRAM of ICMP. */
 int raw_create(int family, int type, int protocol, struct socket **made);
 
-/* The program whose packet could not be delivered learns of it. `from` and `to` as in that packet. */
-void tcp_icmp_error(const ip_addr_t *from, uint16_t from_port, const ip_addr_t *to, uint16_t to_port, int error,
-                    uint32_t mtu);
+/*
+ * The program whose packet could not be delivered learns of it. `from` and `to` as in that packet, as is the sequence
+ * number: who does not know one that is under way has not seen it (RFC 5927).
+ */
+void tcp_icmp_error(const ip_addr_t *from, uint16_t from_port, const ip_addr_t *to, uint16_t to_port,
+                    uint32_t sequence, int error, uint32_t mtu);
 void udp_icmp_error(const ip_addr_t *from, uint16_t from_port, const ip_addr_t *to, uint16_t to_port, int error);
 
 #endif

@@ -169,12 +169,12 @@ int tcp_sock_connect(struct socket *sock, const struct socket_address *addr, int
     return err ? err : -ECONNREFUSED;
 }
 
-void tcp_icmp_error(const ip_addr_t *from, uint16_t from_port, const ip_addr_t *to, uint16_t to_port, int error,
-                    uint32_t mtu)
+void tcp_icmp_error(const ip_addr_t *from, uint16_t from_port, const ip_addr_t *to, uint16_t to_port,
+                    uint32_t sequence, int error, uint32_t mtu)
 {
     struct tcp_conn *conn = conn_find(from, from_port, to, to_port);
 
-    if (!conn || !conn->pcb) return;
+    if (!conn || !conn->pcb || !TCP_SEQ_BETWEEN(sequence, conn->pcb->lastack, conn->pcb->snd_nxt)) return;
     if (mtu) { /* RFC 1191: the frames get smaller; lwIP sends again what was lost */
         uint32_t headers = IP_IS_V6(from) ? 60 : 40;
         if (mtu >= 552 && mtu - headers < conn->wire_mss) conn->wire_mss = mtu - headers;

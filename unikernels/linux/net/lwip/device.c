@@ -26,7 +26,6 @@ struct list net_neighbours = {&net_neighbours, &net_neighbours};
 
 static struct {
     uint32_t depth; /* of net_enter() */
-    uint32_t taps;
 } state;
 
 /* ---- entering lwIP ---- */
@@ -41,6 +40,11 @@ void net_leave(void)
     if (--state.depth > 0) return;
     tap_flush();
     net_timers_arm();
+}
+
+bool net_entered(void)
+{
+    return state.depth > 0;
 }
 
 /* ---- what there is ---- */

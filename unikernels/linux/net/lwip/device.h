@@ -80,6 +80,7 @@ bool net_source_address(const ip_addr_t *dst, ip_addr_t *src);
 /* Around every call of lwIP's. They nest. */
 void net_enter(void);
 void net_leave(void);
+bool net_entered(void);
 
 /* tap.c */
 void tap_open(struct net_device *device, uint32_t index);

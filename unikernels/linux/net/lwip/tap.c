@@ -330,7 +330,11 @@ static void readable(struct wait_entry *entry, uint32_t events)
 {
     struct net_device *device = container_of(entry, struct net_device, readable);
 
-    if (events & EPOLLIN && !timer_armed(&device->again)) receive_batch(device);
+    if (!(events & EPOLLIN) || timer_armed(&device->again)) return;
+    if (net_entered()) /* a line for the operator waits for room, in the middle of something */
+        timer_arm(&device->again, 0);
+    else
+        receive_batch(device);
 }
 
 static err_t netif_setup(struct netif *netif)
