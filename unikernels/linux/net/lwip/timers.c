@@ -14,6 +14,7 @@
 #include "time/clock.h"
 
 #define TCP_TICK_NS (TCP_TMR_INTERVAL * NSEC_PER_MSEC)
+#define TIME_WAIT_GRAIN_NS (5 * NSEC_PER_SEC) /* ended connections are forgotten together */
 #define SLOW_TICKS_MAX 400 /* after that every neighbour is forgotten anyway */
 
 static struct {
@@ -84,7 +85,7 @@ static void tcp_tick(struct timer *timer)
     tcp_tmr();
     clocks.tcp_last_ns = now;
     net_leave();
-    int64_t need = MIN(connections_need(tcp_active_pcbs), connections_need(tcp_tw_pcbs));
+    int64_t need = MIN(connections_need(tcp_active_pcbs), MAX(connections_need(tcp_tw_pcbs), TIME_WAIT_GRAIN_NS));
     if (need == WAIT_FOREVER)
         timer_cancel(&clocks.tcp);
     else
