@@ -31,7 +31,7 @@ const PARTLY: Readonly<Record<string, string>> = {
   recvmsg: 'no MSG_ERRQUEUE, no out-of-band byte on AF_UNIX',
   sched_setscheduler: 'kept and read back: there is one run queue, in turn',
   settimeofday: 'EPERM',
-  socket: 'AF_UNIX here; the families of the network are in net/',
+  socket: 'AF_UNIX, AF_INET, AF_INET6, AF_NETLINK (ROUTE dumps), AF_PACKET',
   splice: 'bytes are copied, not pages moved, which a program cannot tell',
   syslog: 'an empty log',
   unshare: 'files, fs and the like; namespaces EPERM',
