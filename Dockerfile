@@ -7,7 +7,7 @@ RUN npm run setup && npm run build
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends xorriso erofs-utils \
+ && apt-get install -y --no-install-recommends xorriso libmnl0 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/dist/runnc /src/dist/tender-spt /usr/local/bin/
 ENTRYPOINT ["runnc"]

@@ -10,12 +10,13 @@ build_packages=(
   gcc g++ make python3 libc6-dev # the native parts and node-gyp
   musl-tools libseccomp-dev pkg-config # the tender, and its filter
   libmnl-dev                     # rtnetlink; its library at run time too
-  xorriso erofs-utils            # rootfs images, at run time too
+  xorriso                        # ISO images, at run time too
   patch xz-utils ca-certificates # lwIP's sources, which the build gets through apt-get
 )
 test_packages=(
   docker.io podman containerd runc crun            # the callers we are tested with, and the peers of the bench
   busybox-static golang-go              # guests
+  erofs-utils                           # the oracle of our EROFS images
   iproute2 iptables containernetworking-plugins procps bsdutils strace libarchive-tools
 )
 long_packages=(
