@@ -42,6 +42,12 @@ export interface SocketMessage {
   readonly senderPid?: number;
 }
 
+export interface TreeScan {
+  readonly records: Buffer;
+  /** The latest ctime of all entries. */
+  readonly latestChangeNs: bigint;
+}
+
 /** In characters, 0 to 65535. */
 export interface WindowSize {
   readonly columns: number;
@@ -132,11 +138,11 @@ export function tryLockFile(fd: number, kind: 'shared' | 'exclusive'): boolean {
  * Every entry below the open folder `rootFd` (which may be O_PATH) as lstat(2) sees it, no link followed, nothing but
  * folders opened: packed records that rootfs/tree.ts reads, in the byte order of names, so that equal trees give equal
  * bytes. What is mounted inside belongs to it, but for the kernel's own file systems (proc and the like), whose folder
- * is marked and left empty. `overlay` adds what overlayfs notes in extended attributes. Errors have `path` (a Buffer) inside the tree;
- * ELOOP: nested deeper than 512 folders.
+ * is marked and left empty. `overlay` adds what overlayfs notes in extended attributes, `targets` what links point to.
+ * Errors have `path` (a Buffer) inside the tree; ELOOP: nested deeper than 512 folders.
  */
-export function scanTree(rootFd: number, overlay: boolean): Buffer {
-  return addon().scanTree(rootFd, overlay);
+export function scanTree(rootFd: number, overlay: boolean, targets: boolean): TreeScan {
+  return addon().scanTree(rootFd, overlay, targets);
 }
 
 /** SEEK_DATA and SEEK_HOLE of lseek(2): [start, end) of the next data at or after `offset`, undefined if there is none. */
@@ -225,7 +231,7 @@ interface Addon {
   openInRoot(rootFd: number, path: string, flags: number, mode: number): number;
   lockFile(fd: number, exclusive: boolean): Promise<void>;
   tryLockFile(fd: number, exclusive: boolean): boolean;
-  scanTree(rootFd: number, overlay: boolean): Buffer;
+  scanTree(rootFd: number, overlay: boolean, targets: boolean): TreeScan;
   nextData(fd: number, offset: number): readonly [number, number] | undefined;
   socketPair(): readonly [number, number];
   listenUnix(directoryFd: number, name: string): number;

@@ -14,7 +14,7 @@ import { readMounts } from './mountinfo.ts';
 import type { MountedFolder } from './mounts.ts';
 import { buildOf, openFromCache } from './open.ts';
 import type { OpenRootfsOptions } from './rootfs-image.ts';
-import { checkUnchanged, type Layer, type ScannedLayer, scanLayer, scanSettled } from './source.ts';
+import { checkUnchanged, type Layer, type ScannedLayer, scanLayer, settledFingerprint } from './source.ts';
 import { ChangedError, openFolder, walk } from './tree.ts';
 
 export type FolderOptions = Omit<OpenRootfsOptions, 'rootfs' | 'annotations'>;
@@ -55,7 +55,7 @@ export async function openFolderImage(folder: MountedFolder, options: FolderOpti
 }
 
 async function openImage(layer: Layer, folder: MountedFolder, options: FolderOptions): Promise<number> {
-  let scanned = scanLayer(layer, PLAIN);
+  const scanned = scanLayer(layer, PLAIN);
   const { bytes, entries } = measure(scanned, options);
   if (options.format === 'erofs' && bytes <= MAX_MEMORY_BYTES && entries <= MAX_MEMORY_ENTRIES) {
     return buildInMemory(scanned, options);
@@ -68,9 +68,9 @@ async function openImage(layer: Layer, folder: MountedFolder, options: FolderOpt
         `(${String(limit)}): raise cacheLimit in /etc/runnc/config.json or mount a smaller folder`,
     );
   }
-  scanned = await scanSettled(layer, PLAIN);
-  const build = buildOf(layer, [scanned], PLAIN, () => scanned.tree, options, false);
-  return (await openFromCache('folder', scanned.records, build, options)).imageFd;
+  const found = await settledFingerprint(layer);
+  const build = buildOf(layer, [found], () => scanLayer(layer, PLAIN).tree, options, false);
+  return (await openFromCache('folder', found.scan.records, build, options)).imageFd;
 }
 
 function measure(
@@ -105,7 +105,7 @@ async function buildInMemory(scanned: ScannedLayer, options: FolderOptions): Pro
     };
     await writeErofs(scanned.tree, writer, { ...idTranslation(options), onStep });
     await writer.finish();
-    checkUnchanged([scanned], PLAIN);
+    checkUnchanged([scanned]);
     return openSync(`/proc/self/fd/${String(fd)}`, constants.O_RDONLY);
   } finally {
     closeSync(fd);

@@ -16,6 +16,8 @@ import {
   ownIdentity,
   scanLayer,
   scanSettled,
+  settledFingerprint,
+  type Fingerprint,
   type Layer,
   type RootfsSource,
   type ScannedLayer,
@@ -60,9 +62,9 @@ class IndirectLayersError extends RunncError {
 
 /** A folder like any other, named by a scan of it. */
 async function openPlain(rootfs: Layer, options: OpenRootfsOptions): Promise<RootfsImage> {
-  const scanned = await scanSettled(rootfs, { overlay: false });
-  const build = buildOf(rootfs, [scanned], { overlay: false }, () => scanned.tree, options);
-  return toImage(await openFromCache('plain', scanned.records, build, options), []);
+  const found = await settledFingerprint(rootfs);
+  const build = buildOf(rootfs, [found], () => scanLayer(rootfs, { overlay: false }).tree, options);
+  return toImage(await openFromCache('plain', found.scan.records, build, options), []);
 }
 
 /** An engine's overlay mount: the image named by its layers, what is the container's own apart from it. */
@@ -73,7 +75,7 @@ async function openOverlay(source: RootfsSource, options: OpenRootfsOptions): Pr
   const delta = deltaFor(own, options);
   if (delta !== undefined) {
     // Without contents nothing was read but the scan.
-    if (own.some(hasContent)) checkUnchanged(own, overlay);
+    if (own.some(hasContent)) checkUnchanged(own);
     const build = buildLayers(source, [], options);
     return toImage(await openFromCache('layers', layerIdentity(source.image), build, options), delta);
   }
@@ -125,15 +127,17 @@ function buildLayers(source: RootfsSource, own: readonly ScannedLayer[], options
     const layers = [...source.image.map((layer) => scanLayer(layer, overlay)), ...own];
     if (isIndirect(layers)) throw new IndirectLayersError();
     const tree = (): TreeEntry => mergeScanned(layers, 'drop');
-    return buildOf(source.rootfs, layers, overlay, tree, options)(folder);
+    return buildOf(source.rootfs, layers, tree, options)(folder);
   };
 }
 
-/** `segments`: false for files that no program is run from, or seldom. */
+/**
+ * `layers`: all that `tree`, which may look at them later, is made of. `segments`: false for files that no program is
+ * run from, or seldom.
+ */
 export function buildOf(
   rootfs: Layer,
-  layers: readonly ScannedLayer[],
-  scanOptions: { overlay: boolean },
+  layers: readonly Fingerprint[],
   tree: () => TreeEntry,
   options: Omit<OpenRootfsOptions, 'rootfs'>,
   segments = true,
@@ -149,7 +153,7 @@ export function buildOf(
       return { format: options.format, source: rootfs.path, ...built };
     } finally {
       // Whatever the builder made of it, or failed by: this is what is to be told.
-      if (options.signal?.aborted !== true) checkUnchanged(layers, scanOptions);
+      if (options.signal?.aborted !== true) checkUnchanged(layers);
     }
   };
 }

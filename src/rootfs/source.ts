@@ -12,12 +12,12 @@ import { readMounts } from './mountinfo.ts';
 import { mergeLayers, overlayFolders } from './overlay.ts';
 import {
   ChangedError,
-  latestChange,
   openFolder,
   parseScan,
   scan,
   walk,
   type Scan,
+  type ScanOptions,
   type TreeEntry,
 } from './tree.ts';
 
@@ -93,32 +93,51 @@ export function layerIdentity(layers: readonly Layer[]): string {
     .join(' ');
 }
 
-export interface ScannedLayer {
+/** A folder as it was at one moment, to be told from any other state of it. */
+export interface Fingerprint {
   readonly layer: Layer;
-  readonly records: Scan;
+  readonly scan: Scan;
+  readonly options: ScanOptions;
+}
+
+export interface ScannedLayer extends Fingerprint {
   readonly tree: TreeEntry;
 }
 
-export function scanLayer(layer: Layer, options: { overlay: boolean }): ScannedLayer {
-  const records = scan(layer.fd, layer.path, options);
-  return { layer, records, tree: parseScan(records, layer.fd, layer.path) };
+export function scanLayer(layer: Layer, { overlay }: { overlay: boolean }): ScannedLayer {
+  const scanned = fingerprint(layer, { overlay, targets: true });
+  return { ...scanned, tree: parseScan(scanned.scan, layer.fd, layer.path) };
 }
 
-/** Waits, if something changed just now, until a further change would be told from it. */
-export async function scanSettled(layer: Layer, options: { overlay: boolean }): Promise<ScannedLayer> {
+/** scanLayer(), but waits, if something changed just now, until a further change would be told from it. */
+export async function scanSettled(layer: Layer, { overlay }: { overlay: boolean }): Promise<ScannedLayer> {
+  const settled = await settle(layer, { overlay, targets: true });
+  return { ...settled, tree: parseScan(settled.scan, layer.fd, layer.path) };
+}
+
+/** Of a folder that is no layer, and as settled: all that its image is found by. Nothing is made of the entries. */
+export function settledFingerprint(layer: Layer): Promise<Fingerprint> {
+  return settle(layer, { overlay: false, targets: false });
+}
+
+function fingerprint(layer: Layer, options: ScanOptions): Fingerprint {
+  return { layer, scan: scan(layer.fd, layer.path, options), options };
+}
+
+async function settle(layer: Layer, options: ScanOptions): Promise<Fingerprint> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const scanned = scanLayer(layer, options);
-    const ageNs = BigInt(Date.now()) * 1_000_000n - latestChange(scanned.tree);
-    if (ageNs < 0n || ageNs > TICK_NS) return scanned;
+    const found = fingerprint(layer, options);
+    const ageNs = BigInt(Date.now()) * 1_000_000n - found.scan.latestChangeNs;
+    if (ageNs < 0n || ageNs > TICK_NS) return found;
     await new Promise((resolve) => setTimeout(resolve, Number((TICK_NS - ageNs) / 1_000_000n) + 1));
   }
   throw new RunncError('HOST', `${layer.path} is being written to: stop what does, then try again`);
 }
 
 /** Throws if anything in the layers is not as it was scanned. */
-export function checkUnchanged(layers: readonly ScannedLayer[], options: { overlay: boolean }): void {
-  for (const { layer, records } of layers) {
-    if (!scan(layer.fd, layer.path, options).equals(records)) {
+export function checkUnchanged(layers: readonly Fingerprint[]): void {
+  for (const { layer, scan: before, options } of layers) {
+    if (!scan(layer.fd, layer.path, options).records.equals(before.records)) {
       throw new ChangedError(layer.path);
     }
   }

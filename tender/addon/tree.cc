@@ -72,6 +72,7 @@ struct Folder {
 struct Scan {
   int root = -1;
   bool overlay = false;
+  bool targets = false;
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -255,7 +256,7 @@ bool Look(Scan *scan, Folder *folder) {
       continue;
     }
     std::string target;
-    if (S_ISLNK(stat.st_mode) && !ReadTarget(fd, child, &target)) {
+    if (scan->targets && S_ISLNK(stat.st_mode) && !ReadTarget(fd, child, &target)) {
       return Fail(scan, folder->path + "/" + child, "readlinkat");
     }
     uint32_t flags = scan->overlay ? OverlayFlags((FdPath(fd) + "/" + child).c_str(), false) : 0;
@@ -291,11 +292,24 @@ void Collect(const Folder &folder, std::vector<uint8_t> *out) {
   }
 }
 
+// Of all records. Reading them in JavaScript, which a short call never compiles, would take longer than the scan.
+int64_t LatestChange(const std::vector<uint8_t> &records) {
+  int64_t latest = INT64_MIN;
+  for (size_t at = 0; at < records.size();) {
+    Record record;
+    memcpy(&record, records.data() + at, sizeof record);
+    latest = std::max(latest, record.ctime_ns);
+    at += (sizeof record + record.name_length + record.target_length + 7) & ~static_cast<size_t>(7);
+  }
+  return latest;
+}
+
 Napi::Value ScanTree(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   Scan scan;
   scan.root = ToInt(info[0]);
   scan.overlay = info[1].As<Napi::Boolean>().Value();
+  scan.targets = info[2].As<Napi::Boolean>().Value();
   if (env.IsExceptionPending()) return env.Undefined();
 
   Folder folder;
@@ -316,7 +330,10 @@ Napi::Value ScanTree(const Napi::CallbackInfo &info) {
   }
   std::vector<uint8_t> out;
   Collect(folder, &out);
-  return Napi::Buffer<uint8_t>::Copy(env, out.data(), out.size());
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("records", Napi::Buffer<uint8_t>::Copy(env, out.data(), out.size()));
+  result.Set("latestChangeNs", Napi::BigInt::New(env, LatestChange(out)));
+  return result;
 }
 
 // [start, end) of the next bytes of a sparse file that are not a hole; undefined behind the last.
