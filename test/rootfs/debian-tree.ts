@@ -21,10 +21,10 @@ export function makeDebianTree(tree: string): void {
     fs.mkdirSync(join(tree, 'usr', folder), { recursive: true });
     for (const name of fs.readdirSync(join('/usr', folder))) {
       const to = join(tree, 'usr', folder, name);
-      if (entries >= MAX_ENTRIES || fs.existsSync(to)) continue;
+      if (fs.existsSync(to)) continue;
       const { size, count } = measure(join('/usr', folder, name));
       // Nothing that would be most of the tree by itself.
-      if (size > 100 || (megabytes > MAX_MB && size > count / 100)) continue;
+      if (size > 100 || entries + count > MAX_ENTRIES || (megabytes > MAX_MB && size > count / 100)) continue;
       execFileSync('cp', ['-a', join('/usr', folder, name), to]);
       entries += count;
       megabytes += size;
