@@ -48,7 +48,7 @@ function extents(file: string): readonly UidRange[] {
     .map(([start = 0, , size = 0]) => ({ start, size }));
 }
 
-export function isInitialUserNamespace(): boolean {
+function isInitialUserNamespace(): boolean {
   try {
     return /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
   } catch {

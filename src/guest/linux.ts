@@ -12,11 +12,11 @@ import { type BootConfig, type BootFile, type BootRlimit, encodeBootConfig } fro
 import type { Extra, Guest } from './guest.ts';
 
 /** "true": the guest's system calls are printed on standard error. */
-export const STRACE_ANNOTATION = 'io.runnc.strace';
+const STRACE_ANNOTATION = 'io.runnc.strace';
 /** "true": at the end, the number of the guest's system calls and of those that trapped. */
-export const COUNT_ANNOTATION = 'io.runnc.count-calls';
+const COUNT_ANNOTATION = 'io.runnc.count-calls';
 /** "strict": the process may not even change its own memory (the extra memctl). */
-export const PROFILE_ANNOTATION = 'io.runnc.profile';
+const PROFILE_ANNOTATION = 'io.runnc.profile';
 
 /** Syscall User Dispatch came with it. */
 const OLDEST_LINUX: readonly [number, number] = [5, 11];

@@ -90,7 +90,7 @@ function chooseInterfaces(
  * MirageOS's own options (mirage-runtime, "Network stack parameters"), before the guest's arguments. What the user gave
  * already stays as it is: given twice, an option is an error there.
  */
-export function mirageArguments(args: readonly string[], net: GuestInterface): readonly string[] {
+function mirageArguments(args: readonly string[], net: GuestInterface): readonly string[] {
   const options = [
     ...option('--ipv4', cidr(net, IPV4)),
     ...option('--ipv4-gateway', gateway(net, IPV4)),
@@ -101,7 +101,7 @@ export function mirageArguments(args: readonly string[], net: GuestInterface): r
   return [...options.filter((text) => !isGiven(text.split('=')[0])), ...args];
 }
 
-export function rumprunNet(net: GuestInterface): RumprunNet | undefined {
+function rumprunNet(net: GuestInterface): RumprunNet | undefined {
   const address = firstAddress(net, IPV4);
   if (address === undefined) return undefined;
   const way = gateway(net, IPV4);

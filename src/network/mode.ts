@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { errnoOf, RunncError, shorten } from '../errors.ts';
 import type { Spec } from '../oci/spec.ts';
 
-export const NETWORK_ANNOTATION = 'io.runnc.network';
+const NETWORK_ANNOTATION = 'io.runnc.network';
 
 export type NetworkMode =
   /** The host's own: no guest can have that. */

@@ -20,8 +20,8 @@ import { ChangedError, openFolder, walk } from './tree.ts';
 export type FolderOptions = Omit<OpenRootfsOptions, 'rootfs' | 'annotations'>;
 
 /** What a folder may have to be held in memory. */
-export const MAX_MEMORY_BYTES = 16 * 2 ** 20;
-export const MAX_MEMORY_ENTRIES = 10_000;
+const MAX_MEMORY_BYTES = 16 * 2 ** 20;
+const MAX_MEMORY_ENTRIES = 10_000;
 
 /** A folder that is written to now and then, as those of orchestrators are, is whole a moment later. */
 const MAX_ATTEMPTS = 3;

@@ -7,6 +7,7 @@
  * - any other folder by a scan of all its entries, which has those three of every file.
  */
 import { fstatSync, realpathSync } from 'node:fs';
+import { delay } from '../delay.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import { readMounts } from './mountinfo.ts';
 import { mergeLayers, overlayFolders } from './overlay.ts';
@@ -129,7 +130,7 @@ async function settle(layer: Layer, options: ScanOptions): Promise<Fingerprint> 
     const found = fingerprint(layer, options);
     const ageNs = BigInt(Date.now()) * 1_000_000n - found.scan.latestChangeNs;
     if (ageNs < 0n || ageNs > TICK_NS) return found;
-    await new Promise((resolve) => setTimeout(resolve, Number((TICK_NS - ageNs) / 1_000_000n) + 1));
+    await delay(Number((TICK_NS - ageNs) / 1_000_000n) + 1);
   }
   throw new RunncError('HOST', `${layer.path} is being written to: stop what does, then try again`);
 }

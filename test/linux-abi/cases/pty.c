@@ -223,7 +223,9 @@ static void raw_bytes(void)
     fcntl(s, F_SETFL, O_NONBLOCK);
     T(write(master, "ab", 2));
     char buf[8];
-    usleep(100000); /* VMIN is 3: poll does not tell when Linux has passed the two on */
+    int passed_on = 0; /* by Linux some time after the write; VMIN is 3, so that poll does not tell */
+    while (!ioctl(s, FIONREAD, &passed_on) && passed_on < 2)
+        usleep(1000);
     T(read(s, buf, 8));
     T(read(s, buf, 8));
     T(tcgetattr(master, &t));

@@ -128,7 +128,7 @@ static const struct net_device *first_tap(void)
 static int route_link(const struct inet_sock *inet, const struct inet_send_info *info, struct datagram_route *route)
 {
     const struct net_route *found = net_route_find(&route->from, &route->to);
-    uint32_t ifindex = info->ifindex ? info->ifindex : inet->bound_ifindex;
+    uint32_t ifindex = info->ifindex;
 
     if (!ifindex && route->multicast) ifindex = inet->multicast_ifindex;
     route->device = ifindex ? net_device_by_index(ifindex) : found ? found->device : NULL;

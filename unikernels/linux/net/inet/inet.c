@@ -51,8 +51,7 @@ static int address6_in(const struct inet_sock *inet, const struct sockaddr_in6 *
     *ip = *IP6_ADDR_ANY;
     memcpy(ip_2_ip6(ip)->addr, &in->sin6_addr, 16);
     if (ip6_addr_islinklocal(ip_2_ip6(ip)) || ip6_addr_ismulticast_linklocal(ip_2_ip6(ip))) {
-        uint32_t ifindex = in->sin6_scope_id ? in->sin6_scope_id : inet->bound_ifindex;
-        struct net_device *device = net_device_by_index(ifindex);
+        struct net_device *device = net_device_by_index(in->sin6_scope_id);
         if (device && !device->loopback)
             ip6_addr_set_zone(ip_2_ip6(ip), netif_get_index(&device->netif));
         else if (ip6_addr_islinklocal(ip_2_ip6(ip)))

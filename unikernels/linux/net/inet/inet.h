@@ -34,7 +34,6 @@ struct inet_sock {
     uint16_t local_port, remote_port; /* 0 until known */
     bool local_given;      /* bind(2) named an address */
     bool port_given;       /* bind(2) named a port */
-    uint32_t bound_ifindex; /* SO_BINDTODEVICE, 0: any */
 
     bool v6only, pktinfo, recv_ttl, recv_tos, recv_err, header_included, multicast_off, freebind, transparent;
     bool recv_pktinfo6, recv_hoplimit6, recv_tclass6, recv_err6;

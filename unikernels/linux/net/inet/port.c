@@ -38,7 +38,6 @@ static bool overlap(const struct inet_sock *a, const struct inet_sock *b)
     const bool any_a = ip_addr_isany(&a->local), any_b = ip_addr_isany(&b->local);
     const bool v4_a = IP_IS_V4(&a->local), v4_b = IP_IS_V4(&b->local);
 
-    if (a->bound_ifindex && b->bound_ifindex && a->bound_ifindex != b->bound_ifindex) return false;
     if (v4_a != v4_b) {
         /* An IPv6 socket on any address takes IPv4 too, unless it was told not to. */
         const struct inet_sock *six = v4_a ? b : a;
