@@ -35,6 +35,12 @@ describe('the command line parser', () => {
     ).to.equal('b');
   });
 
+  it('keeps all values of a flag that may be repeated, in order', () => {
+    const { options } = parseLine(['-n', 'a', 'operand', '--name=b', '-n', ''], declared);
+    expect(options.texts('name')).to.deep.equal(['a', 'b', '']);
+    expect(options.texts('kind')).to.deep.equal([]);
+  });
+
   it('names the flag that is wrong', () => {
     for (const [args, message] of [
       [['--nope'], 'unknown flag --nope'],
