@@ -38,7 +38,17 @@ export const networkSteps = [
   'redirect-removed',
 ] as const;
 
-export type RuntimeStep = (typeof runtimeSteps)[number] | (typeof networkSteps)[number];
+/** Of the image store, whatever the verb. */
+export const imageSteps = [
+  'blob-written',
+  'blob-placed',
+  'index-written',
+  'index-replaced',
+  'blob-removed',
+] as const;
+
+export type RuntimeStep =
+  (typeof runtimeSteps)[number] | (typeof networkSteps)[number] | (typeof imageSteps)[number];
 
 export function reached(step: RuntimeStep): void {
   if (process.env.RUNNC_FAULT === `runtime:${step}`) process.kill(process.pid, 'SIGKILL');
