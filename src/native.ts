@@ -103,6 +103,11 @@ export function sealedMemfd(
   return addon().sealedMemfd(name, content, modes[kind]);
 }
 
+/** A memfd of `bytes` zeros whose size stays, to be mapped by two processes. `name` is for /proc/PID/fd only. */
+export function windowMemfd(name: string, bytes: number): number {
+  return addon().windowMemfd(name, bytes);
+}
+
 /** An empty memfd, not executable, to be written. `name` is for /proc/PID/fd only. */
 export function memfd(name: string): number {
   return addon().memfd(name);
@@ -226,6 +231,7 @@ interface Addon {
   pidfdOpen(pid: number): number;
   pidfdSendSignal(pidfd: number, signal: number): void;
   sealedMemfd(name: string, content: Uint8Array, mode: number): number;
+  windowMemfd(name: string, bytes: number): number;
   memfd(name: string): number;
   openTree(path: string): number;
   openInRoot(rootFd: number, path: string, flags: number, mode: number): number;

@@ -5,7 +5,7 @@ export type GuestKind = 'solo5' | 'rumprun' | 'linux';
 
 /** The names --allow-extras takes; tender/common/abi/runnc_extras.h says what each grants. */
 export type Extra =
-  'exec-heap' | 'boot-config' | 'sud' | 'rootfs-map' | 'vnet' | 'vtimer' | 'memctl' | 'stdio';
+  'exec-heap' | 'boot-config' | 'sud' | 'rootfs-map' | 'vnet' | 'vtimer' | 'memctl' | 'stdio' | 'channel';
 
 export type KernelSource =
   /** A unikernel of the image: an open descriptor on it, so that it cannot be exchanged after it was checked. */

@@ -248,12 +248,12 @@ describe('inspect', () => {
       ],
       [
         'extras that nobody knows',
-        () => makeElf(unikernel(abiNote(), extrasNote(1, 0x80000100, 0))),
-        /asks for unknown extras \(bits 0x80000100\)/,
+        () => makeElf(unikernel(abiNote(), extrasNote(1, 0x80000200, 0))),
+        /asks for unknown extras \(bits 0x80000200\)/,
       ],
       [
         'wanted extras that nobody knows',
-        () => makeElf(unikernel(abiNote(), extrasNote(1, 0, 0x100))),
+        () => makeElf(unikernel(abiNote(), extrasNote(1, 0, 0x200))),
         /asks for unknown extras/,
       ],
       [

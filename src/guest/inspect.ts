@@ -86,6 +86,7 @@ const EXTRAS: readonly Extra[] = [
   'vtimer',
   'memctl',
   'stdio',
+  'channel',
 ];
 const EXTRAS_VERSION = 1;
 const ABI_NOTE_BYTES = 16;

@@ -46,6 +46,17 @@ export interface LinuxInput {
   readonly program?: FixedProgram;
   /** Of mounted folders. */
   readonly imageFds: readonly number[];
+  /** Sockets to helpers outside of the sandbox. */
+  readonly channels?: readonly ChannelInput[];
+}
+
+export interface ChannelInput {
+  /** As the guest knows it: 1 to 11 letters from a to z. */
+  readonly name: string;
+  /** The guest's end. */
+  readonly fd: number;
+  /** Memory shared with the helper: a memfd, sealed against shrinking. */
+  readonly windowFd?: number;
 }
 
 export function tenderCommand(input: TenderInput): TenderCommand {
@@ -63,6 +74,9 @@ export function tenderCommand(input: TenderInput): TenderCommand {
     argv.push(`--boot-config=${late?.bootConfigFd === undefined ? bootConfig : passLate(late.bootConfigFd)}`);
     for (const fd of linux.imageFds) argv.push(`--image=${pass(fd)}`);
     if (linux.segmentsFd !== undefined) argv.push(`--segments=${pass(linux.segmentsFd)}`);
+    for (const { name, fd, windowFd } of linux.channels ?? []) {
+      argv.push(`--channel=${name}=${pass(fd)}${windowFd === undefined ? '' : `,window=${pass(windowFd)}`}`);
+    }
     if (linux.program !== undefined) {
       const { offset, size, address } = linux.program;
       argv.push(`--program=${String(offset)},${String(size)},${String(address)}`);

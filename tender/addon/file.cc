@@ -39,6 +39,19 @@ Napi::Value Memfd(const Napi::CallbackInfo &info) {
   return Napi::Number::New(env, fd);
 }
 
+// Zeros, of a size that stays, to be shared by two processes.
+Napi::Value WindowMemfd(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  std::string name = info[0].As<Napi::String>().Utf8Value();
+  int64_t size = info[1].As<Napi::Number>().Int64Value();
+  int fd = NewMemfd(name, MFD_CLOEXEC | MFD_ALLOW_SEALING, false);
+  if (fd < 0) return Throw(env, errno, "memfd_create");
+  Descriptor owned(fd);
+  if (ftruncate(fd, size) != 0) return Throw(env, errno, "ftruncate");
+  if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) != 0) return Throw(env, errno, "fcntl");
+  return Napi::Number::New(env, owned.release());
+}
+
 Napi::Value SealedMemfd(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   std::string name = info[0].As<Napi::String>().Utf8Value();
@@ -148,6 +161,7 @@ Napi::Value LockFile(const Napi::CallbackInfo &info) {
 
 void ExportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("sealedMemfd", Napi::Function::New(env, SealedMemfd, "sealedMemfd"));
+  exports.Set("windowMemfd", Napi::Function::New(env, WindowMemfd, "windowMemfd"));
   exports.Set("memfd", Napi::Function::New(env, Memfd, "memfd"));
   exports.Set("openTree", Napi::Function::New(env, OpenTree, "openTree"));
   exports.Set("openInRoot", Napi::Function::New(env, OpenInRoot, "openInRoot"));

@@ -82,4 +82,5 @@ void extras_grant(struct tender *tender)
     check_use(tender, tender->images[0].source != NULL, "--image", RUNNC_EXTRA_ROOTFS_MAP);
     check_use(tender, tender->segments.source != NULL, "--segments", RUNNC_EXTRA_ROOTFS_MAP);
     check_use(tender, tender->vnet_count > 0, "--vnet", RUNNC_EXTRA_VNET);
+    check_use(tender, tender->channel_count > 0, "--channel", RUNNC_EXTRA_CHANNEL);
 }

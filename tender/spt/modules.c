@@ -13,6 +13,7 @@ const struct module *const modules[] = {
     &module_x_exec_heap,
     &module_net,
     &module_vnet,
+    &module_channel,
     &module_block,
     &module_stdio,
     &module_exec_heap,

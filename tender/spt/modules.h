@@ -9,6 +9,7 @@ extern const struct module module_yield;
 extern const struct module module_x_exec_heap;
 extern const struct module module_net;
 extern const struct module module_vnet;
+extern const struct module module_channel;
 extern const struct module module_block;
 extern const struct module module_stdio;
 extern const struct module module_exec_heap;

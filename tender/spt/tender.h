@@ -77,6 +77,8 @@ struct tender {
     struct program_place program;
     const char *vnet_sources[RUNNC_VNET_MAX]; /* as given: interface or @FD */
     unsigned vnet_count;
+    const char *channels[RUNNC_CHANNELS_MAX]; /* as given: NAME=@FD[,window=@FD] */
+    unsigned channel_count;
     struct mapped_file images[RUNNC_IMAGES_MAX]; /* the rest have no source */
 
     /* The kernel. */

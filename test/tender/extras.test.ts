@@ -2,8 +2,9 @@
 import { expect } from 'chai';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { receiveMessage, sendMessage, socketPair, windowMemfd } from '../../src/native.ts';
 import type { Outcome } from '../unikernels/guest.ts';
 import { scratchFolder } from '../unikernels/guest.ts';
 import { abiNote, type ExtrasNote, extrasNote, manifestNote, writeKernel } from './kernel-file.ts';
@@ -18,6 +19,7 @@ const EXTRAS = {
   vtimer: 32,
   memctl: 64,
   stdio: 128,
+  channel: 256,
 } as const;
 type Extra = keyof typeof EXTRAS;
 const ALL = Object.keys(EXTRAS) as Extra[];
@@ -62,7 +64,7 @@ describe('extras of the tender', () => {
     });
 
     it('are none for a guest that may do without and is not allowed any', () => {
-      expect(load({ wanted: 0xff }).end).to.equal(0);
+      expect(load({ wanted: 0x1ff }).end).to.equal(0);
       expect(printed(tender([guest, 'info']))).to.include({ granted: 0, version: 1 });
     });
 
@@ -79,7 +81,7 @@ describe('extras of the tender', () => {
     });
 
     it('that the tender does not know are refused, wanted or needed', () => {
-      expectRefusal(load({ wanted: 1 << 8 }), 'an extra that this tender does not know (bit 8)');
+      expectRefusal(load({ wanted: 1 << 9 }), 'an extra that this tender does not know (bit 9)');
       expectRefusal(load({ needed: 0x80000000 }, allow(...ALL)), 'does not know (bit 31)');
     });
 
@@ -309,6 +311,96 @@ describe('extras of the tender', () => {
 
     it('kills the guest where it was not granted', () => {
       expect(run([], 'forget').end).to.equal('SIGSYS');
+    });
+  });
+
+  describe('channel', () => {
+    /** Runs the guest with the far end of a socket pair as descriptor 3 and, if asked for, a window as 4. */
+    const withChannel = async (
+      what: string,
+      options: readonly string[],
+      talk: (end: number) => void,
+      window?: number,
+    ): Promise<Outcome> => {
+      const [near, far] = socketPair();
+      try {
+        talk(near);
+        const child = spawn(tenderPath, ['--mem=64', ...options, guest, ...what.split(' ')], {
+          stdio: ['ignore', 'pipe', 'pipe', far, window ?? 'ignore'],
+        });
+        closeSync(far);
+        const [stdout, stderr, [end]] = await Promise.all([
+          child.stdout.toArray(),
+          child.stderr.toArray(),
+          once(child, 'close') as Promise<[number]>,
+        ]);
+        return { end, stdout: Buffer.concat(stdout as Buffer[]), stderr: Buffer.concat(stderr).toString() };
+      } finally {
+        closeSync(near);
+      }
+    };
+    const allowed = allow('channel', 'stdio');
+
+    it('reads and writes on a socket of the plan, which it finds by name and in the epoll set', async () => {
+      let answer = Buffer.alloc(0);
+      const [near, far] = socketPair();
+      const child = spawn(tenderPath, ['--mem=64', allowed, '--channel=files=@3', guest, 'channel'], {
+        stdio: ['ignore', 'pipe', 'inherit', far],
+      });
+      closeSync(far);
+      try {
+        sendMessage(near, Buffer.from('to the guest'));
+        for (;;) {
+          const { data } = await receiveMessage(near, 0);
+          if (data.length === 0) break;
+          answer = Buffer.concat([answer, data]);
+        }
+      } finally {
+        closeSync(near);
+      }
+      expect(answer.toString()).to.equal('to the guest');
+      const text = Buffer.concat((await child.stdout.toArray()) as Buffer[]).toString();
+      expect(text).to.equal('files\nread=12\nwritten=12\n');
+    });
+
+    it('shares a sealed window with the guest', async () => {
+      const window = windowMemfd('window', 8192);
+      const option = '--channel=files=@3,window=@4';
+      const run = await withChannel('window', [allowed, option], () => undefined, window);
+      expect(run.stdout.toString(), run.stderr).to.equal('window_size=8192\n');
+      const content = Buffer.alloc(3);
+      readSync(window, content, 0, 3, 8189);
+      closeSync(window);
+      expect(content.toString()).to.equal('end');
+    });
+
+    it('is refused where it is no socket, has a bad name, or no window that stays', async () => {
+      const plainFile = openSync(config, 'r+');
+      const refused = async (option: string, text: string, ...more: string[]): Promise<void> => {
+        expectRefusal(
+          await withChannel('info', [allowed, option, ...more], () => undefined, plainFile),
+          text,
+        );
+      };
+      await refused('--channel=files=@4', 'is no UNIX socket');
+      await refused('--channel=files=@3,window=@4', 'not sealed against shrinking');
+      await refused('--channel=files=@3,other=@4', 'expected window=@FD');
+      await refused('--channel=files=/dev/null', 'is not @ and the number');
+      for (const name of ['', 'Files', 'abcdefghijkl', 'a b'])
+        await refused(`--channel=${name}=@3`, 'expected NAME=@FD');
+      await refused('--channel=files=@3', 'is given twice', '--channel=files=@3');
+      await refused('--channel=files=@3', 'cannot wait for it', '--channel=other=@3');
+      closeSync(plainFile);
+      expectRefusal(
+        await withChannel('info', [allow('stdio'), '--channel=files=@3'], () => undefined),
+        'has not the extra channel',
+      );
+    });
+
+    it('adds nothing to the filter of a guest without one', () => {
+      const filter = (...extras: Extra[]): string =>
+        tender(['--seccomp-dump', allow(...extras), guest]).stdout.toString();
+      expect(filter('stdio', 'channel')).to.equal(filter('stdio'));
     });
   });
 

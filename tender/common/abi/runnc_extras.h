@@ -58,8 +58,16 @@ enum runnc_extra {
      * everything in it, and the standard descriptors are (EPOLLIN for 0,
      * EPOLLOUT for 1 and 2). If 0 is a terminal, ioctl(0, TIOCGWINSZ). */
     RUNNC_EXTRA_STDIO = 1u << 7,
+    /*
+     * channel: connected UNIX sockets of the plan's, to helpers of ours outside of
+     * the sandbox (the file server, the control channel), each under a name: boot
+     * info's channels. read and write on these descriptors, non-blocking: EAGAIN.
+     * In the epoll set with EPOLLIN and EPOLLOUT, edge-triggered with stdio. A
+     * channel may have a window: memory that guest and helper share.
+     */
+    RUNNC_EXTRA_CHANNEL = 1u << 8,
 };
-#define RUNNC_EXTRAS_KNOWN 0xffu
+#define RUNNC_EXTRAS_KNOWN 0x1ffu
 
 /*
  * The note's descriptor. Addresses are guest addresses inside the kernel image;
@@ -92,6 +100,8 @@ struct runnc_extras_note {
 
 #define RUNNC_VNET_MAX 16u
 #define RUNNC_IMAGES_MAX 64u
+#define RUNNC_CHANNELS_MAX 4u
+#define RUNNC_CHANNEL_NAME_SIZE 12u /* bytes, NUL included */
 
 /*
  * Places for stacks, for a guest with sud that is not granted memctl: the lowest
@@ -160,13 +170,21 @@ struct runnc_boot_info {
         uint64_t address; /* MAP_SHARED read-only */
         uint64_t size;    /* bytes */
     } images[RUNNC_IMAGES_MAX];
+    /* channel: in the order of the tender's command line. */
+    uint64_t channels_count;
+    struct runnc_channel {
+        char name[RUNNC_CHANNEL_NAME_SIZE]; /* lower-case letters, NUL-padded; each once */
+        int32_t fd;
+        uint64_t window; /* address, MAP_SHARED and writable; 0: none */
+        uint64_t window_size; /* bytes */
+    } channels[RUNNC_CHANNELS_MAX];
 };
 
 /* epoll data.u64 beside manifest indices (< 64). */
 #define RUNNC_EPOLL_STDIN 0x100u
 #define RUNNC_EPOLL_STDOUT 0x101u
 #define RUNNC_EPOLL_STDERR 0x102u
-#define RUNNC_EPOLL_CONTROL 0x103u
 #define RUNNC_EPOLL_VNET 0x200u /* plus the index in vnet_fd */
+#define RUNNC_EPOLL_CHANNEL 0x300u /* plus the index in channels */
 
 #endif

@@ -222,6 +222,18 @@ static void show_frames(const struct runnc_boot_info *boot)
         print_value("written", (uint64_t)HOST(__NR_write, boot->vnet_fd[i], frame, size, 0, 0));
     }
 }
+
+/* Copies the first channel to itself until its end. */
+static void echo_channel(const struct runnc_boot_info *boot);
+
+/* Writes the last bytes of the first channel's window. */
+static void write_window(const struct runnc_boot_info *boot)
+{
+    char *const end = (char *)boot->channels[0].window + boot->channels[0].window_size;
+
+    print_value("window_size", boot->channels[0].window_size);
+    end[-3] = 'e', end[-2] = 'n', end[-1] = 'd';
+}
 #endif
 
 /* Waits once without a limit. */
@@ -236,6 +248,24 @@ static void wait_once(const struct runnc_boot_info *boot)
 }
 
 #define EAGAIN 11
+
+#ifdef EXTRAS
+static void echo_channel(const struct runnc_boot_info *boot)
+{
+    struct epoll_event event;
+    char buffer[256];
+    long got;
+
+    print(boot->channels[0].name);
+    print("\n");
+    do HOST(__NR_epoll_pwait2, boot->epollfd, &event, 1, 0, 0);
+    while (event.data != RUNNC_EPOLL_CHANNEL || !(event.events & EPOLLIN));
+    got = HOST(__NR_read, boot->channels[0].fd, buffer, sizeof buffer, 0, 0);
+    print_value("read", (uint64_t)got);
+    got = HOST(__NR_write, boot->channels[0].fd, buffer, got, 0, 0);
+    print_value("written", (uint64_t)got);
+}
+#endif
 
 /* Output may be non-blocking as well. */
 static void write_all(const struct runnc_boot_info *boot, const char *from, long size)
@@ -284,6 +314,10 @@ void _start(struct runnc_boot_info *boot)
 #ifdef EXTRAS
     else if (is(what, "vnet"))
         show_frames(boot);
+    else if (is(what, "channel"))
+        echo_channel(boot);
+    else if (is(what, "window"))
+        write_window(boot);
 #endif
     else if (is(what, "args"))
         print(value);

@@ -32,6 +32,16 @@ const struct runnc_boot_info *host_boot_info(void)
     return host.info;
 }
 
+const struct runnc_channel *host_channel(const char *name, uint32_t *tag)
+{
+    for (uint32_t i = 0; i < MIN(host.info->channels_count, RUNNC_CHANNELS_MAX); i++) {
+        if (strcmp(host.info->channels[i].name, name)) continue;
+        *tag = RUNNC_EPOLL_CHANNEL + i;
+        return &host.info->channels[i];
+    }
+    return NULL;
+}
+
 static bool granted(uint32_t extra)
 {
     return host.info->granted & extra;

@@ -39,6 +39,9 @@ struct host_source {
 };
 void host_source_register(struct host_source *s, uint32_t tag);
 
+/* A socket to a helper outside of the sandbox, by its name; NULL: there is none. `tag` is its host_source's. */
+const struct runnc_channel *host_channel(const char *name, uint32_t *tag);
+
 /* What the host gave at boot. */
 const struct runnc_boot_info *host_boot_info(void);
 

@@ -51,7 +51,7 @@ static const struct {
             .version = RUNNC_EXTRAS_VERSION,
             .needed = RUNNC_EXTRA_EXEC_HEAP | RUNNC_EXTRA_BOOT_CONFIG | RUNNC_EXTRA_SUD |
                       RUNNC_EXTRA_ROOTFS_MAP | RUNNC_EXTRA_VTIMER | RUNNC_EXTRA_STDIO,
-            .wanted = RUNNC_EXTRA_MEMCTL | RUNNC_EXTRA_VNET,
+            .wanted = RUNNC_EXTRA_MEMCTL | RUNNC_EXTRA_VNET | RUNNC_EXTRA_CHANNEL,
             .gate_start = (uintptr_t)gate_start,
             .gate_len = GATE_BYTES,
             .selector = (uintptr_t)&dispatch_selector,
