@@ -330,8 +330,8 @@ describe('extras of the tender', () => {
         });
         closeSync(far);
         const [stdout, stderr, [end]] = await Promise.all([
-          child.stdout.toArray(),
-          child.stderr.toArray(),
+          child.stdout?.toArray() ?? [],
+          child.stderr?.toArray() ?? [],
           once(child, 'close') as Promise<[number]>,
         ]);
         return { end, stdout: Buffer.concat(stdout as Buffer[]), stderr: Buffer.concat(stderr).toString() };
@@ -359,7 +359,7 @@ describe('extras of the tender', () => {
         closeSync(near);
       }
       expect(answer.toString()).to.equal('to the guest');
-      const text = Buffer.concat((await child.stdout.toArray()) as Buffer[]).toString();
+      const text = Buffer.concat((await child.stdout?.toArray()) as Buffer[]).toString();
       expect(text).to.equal('files\nread=12\nwritten=12\n');
     });
 
