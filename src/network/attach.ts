@@ -10,7 +10,7 @@ import { reached } from '../fault.ts';
 import type { GuestInterface } from './guest-network.ts';
 import type { NetworkRecord } from './network-record.ts';
 import { type NamespaceContent, type NamespaceInterface, readNamespace } from './read.ts';
-import { Rtnetlink } from './rtnetlink.ts';
+import { type Link, Rtnetlink } from './rtnetlink.ts';
 
 export interface AttachRequest {
   /** Descriptor on the network namespace. */
@@ -100,13 +100,11 @@ function chooseInterfaces(
 }
 
 /** Containers that share a namespace: the first guest has its addresses, and the next must not come up without. */
-function checkNotTaken(
-  netlink: Rtnetlink,
-  links: readonly { readonly index: number; readonly name: string }[],
-): void {
+function checkNotTaken(netlink: Rtnetlink, links: readonly Link[]): void {
   const ingress = withIngress(netlink);
-  for (const { index, name } of links) {
-    if (ingress.has(index) && isGuests(netlink, index)) throw takenByGuest(name);
+  // Taps have it too, at the guest's end; nobody knows those by name.
+  for (const { index, name, kind } of links) {
+    if (kind !== 'tun' && ingress.has(index) && isGuests(netlink, index)) throw takenByGuest(name);
   }
 }
 

@@ -17,14 +17,17 @@ export interface DaemonOptions {
   readonly log: string;
   /** Its UNIX socket; it is started when the socket is there. */
   readonly socket: string;
+  /** The network namespace it lives in, by name; default: the tests' own. */
+  readonly namespace?: string;
 }
 
 const START_TIMEOUT_MS = 60_000;
 
-export async function startDaemon({ program, args, log, socket }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon({ program, args, log, socket, namespace }: DaemonOptions): Promise<Daemon> {
   const logFd = openSync(log, 'a');
   // Should the tests be killed, the daemon is to end too.
-  const child = spawn('setpriv', ['--pdeathsig', 'TERM', program, ...args], {
+  const enter = namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${namespace}`];
+  const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...enter, program, ...args], {
     stdio: ['ignore', logFd, logFd],
   });
   closeSync(logFd);

@@ -10,6 +10,13 @@ import { needs, runtime } from './paths.ts';
 
 const OVERLAYFS_MAGIC = 0x794c7630;
 
+export interface DockerdOptions {
+  /** Ours, or one that dockerd knows itself ("runc"). */
+  readonly defaultRuntime?: string;
+  /** Bridges and iptables rules of its own, in this network namespace. Default: no network at all. */
+  readonly network?: { readonly namespace: string; readonly options: readonly string[] };
+}
+
 export class Dockerd {
   readonly folder: string;
   /** The cgroup that holds those of all containers. */
@@ -22,8 +29,8 @@ export class Dockerd {
     this.#daemon = daemon;
   }
 
-  /** Also loads the image of images.ts. The default runtime is ours, or one that dockerd knows itself ("runc"). */
-  static async start({ defaultRuntime = 'runnc' } = {}): Promise<Dockerd> {
+  /** Also loads the image of images.ts. */
+  static async start({ defaultRuntime = 'runnc', network }: DockerdOptions = {}): Promise<Dockerd> {
     needs(runtime);
     // Short: it holds sockets, whose paths may have 107 bytes.
     const folder = mkdtempSync(join(tmpdir(), 'rd-'));
@@ -31,11 +38,14 @@ export class Dockerd {
     // An overlay cannot lie on an overlay, which is what the root of a container is.
     const driver = statfsSync(folder).type === OVERLAYFS_MAGIC ? 'vfs' : 'overlay2';
     const daemon = await startDaemon({
+      ...(network === undefined ? {} : { namespace: network.namespace }),
       program: 'dockerd',
       args: [
         ...['--host', `unix://${folder}/docker.sock`, '--pidfile', `${folder}/docker.pid`],
         ...['--data-root', `${folder}/data`, '--exec-root', `${folder}/exec`],
-        ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-masq=false'],
+        ...(network === undefined
+          ? ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-masq=false']
+          : network.options),
         ...['--storage-driver', driver, '--cgroup-parent', cgroupParent],
         ...['--add-runtime', `runnc=${runtime}`, '--default-runtime', defaultRuntime],
       ],

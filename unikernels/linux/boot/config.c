@@ -167,6 +167,18 @@ static const char *text(uint32_t type, const char *otherwise)
     return r ? (const char *)r->data : otherwise;
 }
 
+const char *boot_sysctl(const char *name)
+{
+    const struct runnc_record *record = NULL;
+    const char *value = NULL;
+
+    while ((record = boot_record_next(RUNNC_REC_SYSCTL, record))) {
+        const char *given = (const char *)record->data;
+        if (strcmp(given, name) == 0) value = given + strlen(given) + 1;
+    }
+    return value;
+}
+
 void boot_config_open(void)
 {
     const struct runnc_boot_info *info = host_boot_info();

@@ -32,4 +32,7 @@ void boot_config_lists(void);
 #define RUNNC_REC_ANY 0u
 const struct runnc_record *boot_record_next(uint32_t type, const struct runnc_record *after);
 
+/* What config.json sets a setting of sysctl(8) to ("net.core.somaxconn"); NULL: nothing. */
+const char *boot_sysctl(const char *name);
+
 #endif

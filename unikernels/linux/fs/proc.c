@@ -210,18 +210,12 @@ static int show_boot_id(struct seq_file *seq, uint64_t arg)
     return 0;
 }
 
-/* A setting: what config.json gives it, else its text here.   */
+/* A setting: what config.json gives it, else its text here. */
 static int show_sysctl(struct seq_file *seq, const struct pseudo_entry *entry)
 {
-    const struct runnc_record *record = NULL;
-    const char *name = entry->full_name, *value = entry->text;
+    const char *given = boot_sysctl(entry->full_name);
 
-    while ((record = boot_record_next(RUNNC_REC_SYSCTL, record))) {
-        const char *given = (const char *)record->data;
-        if (strcmp(given, name) == 0)
-            value = given + strlen(given) + 1;
-    }
-    seq_printf(seq, "%s\n", value);
+    seq_printf(seq, "%s\n", given ? given : entry->text);
     return 0;
 }
 
@@ -318,8 +312,16 @@ static const struct pseudo_entry sys_net_core[] = {
     SYSCTL("somaxconn", "net.core.somaxconn", "4096"),
     {0},
 };
+/* As net/inet/setting.c has them. */
+static const struct pseudo_entry sys_net_ipv4[] = {
+    SYSCTL("ip_local_port_range", "net.ipv4.ip_local_port_range", "32768\t60999"),
+    SYSCTL("ip_unprivileged_port_start", "net.ipv4.ip_unprivileged_port_start", "1024"),
+    SYSCTL("ping_group_range", "net.ipv4.ping_group_range", "0\t2147483647"),
+    {0},
+};
 static const struct pseudo_entry sys_net[] = {
     PSEUDO_DIR("core", sys_net_core),
+    PSEUDO_DIR("ipv4", sys_net_ipv4),
     {0},
 };
 static const struct pseudo_entry sys[] = {

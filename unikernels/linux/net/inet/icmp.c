@@ -380,9 +380,20 @@ static const struct socket_ops raw_ops = {
     .release = raw_release,
 };
 
+static bool may_ping(const struct cred *cred)
+{
+    const uint32_t first = inet_settings.first_ping_group, last = inet_settings.last_ping_group;
+
+    if (cred->egid >= first && cred->egid <= last) return true;
+    for (uint32_t i = 0; i < cred->ngroups; i++)
+        if (cred->groups[i] >= first && cred->groups[i] <= last) return true;
+    return false;
+}
+
 int raw_create(int family, int type, int protocol, struct socket **made)
 {
     if (type == SOCK_RAW && !cred_capable(current->cred, CAP_NET_RAW)) return -EPERM;
+    if (type == SOCK_DGRAM && !may_ping(current->cred)) return -EACCES;
     struct raw_sock *raw = icmp_listen_to_link(protocol) ? kzalloc(sizeof(*raw)) : NULL;
     if (!raw) return -ENOMEM;
     inet_init_sock(&raw->inet, &raw_ops, family, type, protocol, &inet_raw_sockets);

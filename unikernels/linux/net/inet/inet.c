@@ -207,6 +207,7 @@ const struct socket_family inet6_family = {.family = AF_INET6, .create = create6
 void inet_init(void)
 {
     net_init();
+    inet_settings_read();
     if (!udp_listen_to_link() || !icmp_listen_to_link(IPPROTO_ICMP) || !icmp_listen_to_link(IPPROTO_ICMPV6))
         fatal(126, "no memory for the network");
 }

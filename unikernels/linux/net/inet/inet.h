@@ -6,6 +6,7 @@
  *   tcp*.c        stream sockets: over lwIP, or end to end for this machine's own addresses
  *   udp.c         datagram sockets
  *   icmp.c        raw sockets, echo sockets, and errors that come by ICMP
+ *   setting.c     what sysctls change
  *   options.c     options of IP and IPv6, and what they let programs send and see
  *
  * What is sent to an address of this machine never leaves the socket layer, so
@@ -70,6 +71,18 @@ bool inet_takes(const struct inet_sock *inet, const ip_addr_t *local);
 /* How specific: 0 not at all, more is better. */
 int inet_match(const struct inet_sock *inet, const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote,
                uint16_t remote_port);
+
+/* ---- settings (setting.c) ---- */
+
+struct inet_settings {
+    uint32_t first_port, last_port; /* that are given to who asks for any */
+    uint32_t first_unprivileged_port;
+    uint32_t first_ping_group, last_ping_group; /* whose members may have echo sockets */
+};
+extern struct inet_settings inet_settings;
+
+/* At boot. */
+void inet_settings_read(void);
 
 /* ---- ports ---- */
 

@@ -11,8 +11,6 @@
 #include "task/task.h"
 
 #define BUCKETS 256u
-#define EPHEMERAL_FIRST 32768u /* net.ipv4.ip_local_port_range */
-#define EPHEMERAL_LAST 60999u
 
 static struct list table[3][BUCKETS];
 
@@ -77,16 +75,16 @@ static int take(struct inet_sock *inet, uint16_t port)
 
 int port_take(struct inet_sock *inet, uint16_t port)
 {
-    const uint32_t range = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1;
+    const uint32_t range = inet_settings.last_port - inet_settings.first_port + 1;
     uint32_t start;
 
     if (port > 0) {
-        if (port < 1024 && !cred_capable(current->cred, CAP_NET_BIND_SERVICE)) return -EACCES;
+        if (port < inet_settings.first_unprivileged_port && !cred_capable(current->cred, CAP_NET_BIND_SERVICE)) return -EACCES;
         return conflicts(inet, port, false) ? -EADDRINUSE : take(inet, port);
     }
     random_bytes(&start, sizeof(start));
     for (uint32_t i = 0; i < range; i++) {
-        port = (uint16_t)(EPHEMERAL_FIRST + (start + i) % range);
+        port = (uint16_t)(inet_settings.first_port + (start + i) % range);
         const struct list *bucket = bucket_of(space_of(inet), port);
         bool used = false;
         const struct inet_sock *other;

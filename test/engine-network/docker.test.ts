@@ -1,0 +1,166 @@
+/**
+ * Docker's own networks: bridges, published ports, names. The daemon lives in a network namespace of the tests', with
+ * bridges and iptables rules of its own; that namespace is "the host" here.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { type CommandResult, succeed } from '../support/command.ts';
+import { Dockerd } from '../support/dockerd.ts';
+import { addNamespace, pingFrom, within } from '../support/network.ts';
+import { writeNetworkRootfs } from './image.ts';
+
+const IMAGE = 'net:latest';
+/** Of the host, on none of the bridges. */
+const OUTSIDE = '192.0.2.53';
+
+describe("docker's networks", function () {
+  this.timeout(120_000);
+  const host = `runnc-docker-net-${String(process.pid)}`;
+  let docker: Dockerd;
+  let nameServer: ChildProcess;
+
+  before(async () => {
+    await addNamespace(host);
+    await succeed('ip', ['-n', host, 'address', 'add', `${OUTSIDE}/32`, 'dev', 'lo']);
+    nameServer = spawn(
+      'nsenter',
+      [`--net=/run/netns/${host}`, 'python3', join(import.meta.dirname, 'programs/dns.py'), OUTSIDE],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    if (nameServer.stdout !== null) await once(nameServer.stdout, 'data');
+    docker = await Dockerd.start({
+      network: {
+        namespace: host,
+        options: [
+          ...['--ipv6', '--fixed-cidr-v6=fd00:d0c::/64', '--ip6tables', '--experimental'],
+          ...['--bip=172.30.0.1/24', '--default-address-pool=base=172.31.0.0/16,size=24', `--dns=${OUTSIDE}`],
+        ],
+      },
+    });
+    const tar = join(docker.folder, 'net.tar');
+    await writeNetworkRootfs(tar);
+    await docker.docker('import', '--change=ENV PATH=/usr/bin', tar, IMAGE);
+    rmSync(tar);
+  });
+
+  afterEach(async () => {
+    await docker.removeAll();
+    await docker.docker('network', 'prune', '--force');
+  });
+
+  after(async () => {
+    const leftovers = docker.leftovers();
+    const links = await succeed('ip', ['-n', host, '-brief', 'link']);
+    await docker.stop();
+    nameServer.kill();
+    await succeed('ip', ['netns', 'delete', host]);
+    expect(leftovers).to.deep.equal([]);
+    expect(links.split('\n').map((line) => line.split(/\s/, 1)[0])).to.deep.equal(['lo', 'docker0']);
+  });
+
+  /** To its end. */
+  const shell = (options: readonly string[], script: string): Promise<CommandResult> =>
+    docker.try(['run', '--rm', ...options, IMAGE, 'sh', '-c', script]);
+
+  const says = async (options: readonly string[], script: string): Promise<string> => {
+    const { status, stdout, stderr } = await shell(options, script);
+    expect({ status, stderr }, stdout).to.deep.equal({ status: 0, stderr: '' });
+    return stdout;
+  };
+
+  /** A web server; it is ready. */
+  const serve = async (...options: readonly string[]): Promise<string> => {
+    const script = 'httpd -p 80 -h /www && echo ready && exec sleep 1000';
+    const id = await docker.docker('run', '-d', ...options, IMAGE, 'sh', '-c', script);
+    await logs(id, 'ready');
+    return id;
+  };
+
+  async function logs(id: string, text: string): Promise<void> {
+    const following = spawn('docker', [...docker.client, 'logs', '--follow', id], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let all = '';
+    for await (const chunk of following.stdout) if ((all += String(chunk)).includes(text)) break;
+    following.kill();
+    await once(following, 'exit');
+    expect(all).to.contain(text);
+  }
+
+  const network = (...options: readonly string[]): Promise<string> =>
+    docker.docker('network', 'create', ...options);
+
+  const addressOf = (id: string, name = 'bridge', field = 'IPAddress'): Promise<string> =>
+    docker.inspect(id, `(index .NetworkSettings.Networks "${name}").${field}`);
+
+  const fetched = (url: string): Promise<string> => within(host, 'busybox', 'wget', '-q', '-O-', url);
+
+  it('ping goes both ways, IPv4 and IPv6', async () => {
+    const id = await serve();
+    await pingFrom(host, await addressOf(id));
+    await pingFrom(host, await addressOf(id, 'bridge', 'GlobalIPv6Address'));
+    const out = await says([], 'ping -c 2 -A 172.30.0.1 && ping -c 2 -A fd00:d0c::1');
+    expect(out.match(/ 0% packet loss/g)).to.have.length(2);
+  });
+
+  it('-p publishes ports, to the loopback of the host and to its addresses', async () => {
+    await serve('-p=8080:80');
+    for (const address of ['127.0.0.1', OUTSIDE, '[::1]']) {
+      expect(await fetched(`http://${address}:8080/`)).to.equal('from the guest');
+    }
+  });
+
+  it('containers reach each other, and through the host what is outside', async () => {
+    const id = await serve();
+    const runc = await serve('--runtime=runc');
+    const script = (to: string): string => `wget -q -O- http://${to}/ && getent hosts some.test`;
+    for (const to of [id, runc]) {
+      expect(await says([], script(await addressOf(to)))).to.equal(
+        'from the guest\n192.0.2.99      some.test\n',
+      );
+    }
+    expect(await says(['--runtime=runc'], `wget -q -O- http://${await addressOf(id)}/`)).to.equal(
+      'from the guest\n',
+    );
+  });
+
+  it('a container in two networks reaches both, also one that it is connected to before its start', async () => {
+    await network('--subnet=172.31.1.0/24', '--ipv6', '--subnet=fd00:1::/64', 'one');
+    await network('--subnet=172.31.2.0/24', 'two');
+    const script =
+      'ip -o -4 address show dev eth0; ip -o -4 address show dev eth1; ping -A -c 1 172.31.1.1; ping -A -c 1 172.31.2.1; ping -A -c 1 fd00:1::1';
+    const id = await docker.docker('create', '--network=one', IMAGE, 'sh', '-c', script);
+    await docker.docker('network', 'connect', 'two', id);
+    const out = await docker.docker('start', '--attach', id);
+    expect(out).to.match(/inet 172\.31\.[12]\.2\/24[^]*inet 172\.31\.[12]\.2\/24/);
+    expect(out.match(/ 0% packet loss/g), out).to.have.length(3);
+  });
+
+  for (const mtu of [1400, 9000])
+    it(`carries the longest frames of a network with an MTU of ${String(mtu)}`, async () => {
+      await network('--subnet=172.31.1.0/24', `--opt=com.docker.network.driver.mtu=${String(mtu)}`, 'sized');
+      const id = await serve('--network=sized');
+      await pingFrom(host, await addressOf(id, 'sized'), { bytes: mtu - 28 });
+      expect(await says(['--network=sized'], 'ip link show dev eth0')).to.contain(` mtu ${String(mtu)} `);
+    });
+
+  it('root pings, and with its sysctls everybody may have ports below 1024', async () => {
+    expect(await says(['--user=1000'], 'httpd -p 80 -h /www && wget -q -O- http://127.0.0.1/')).to.equal(
+      'from the guest\n',
+    );
+    expect(await says([], 'ping -c 1 172.30.0.1')).to.contain(' 0% packet loss');
+  });
+
+  it("refuses to share another guest's network, and says what can be done", async () => {
+    const id = await serve();
+    const { status, stderr } = await shell([`--network=container:${id}`], 'echo no');
+    expect(status).to.equal(125);
+    expect(stderr).to.match(
+      /another guest in this network namespace has taken eth0.*io\.runnc\.network=none/,
+    );
+    await pingFrom(host, await addressOf(id));
+  });
+});
