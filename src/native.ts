@@ -125,8 +125,18 @@ export function openTree(path: string): number {
  * openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: the folder `rootFd` is "/" for the whole path, links and
  * ".." included. `flags` are those of node:fs constants; `mode` counts with O_CREAT only.
  */
-export function openInRoot(rootFd: number, path: string, flags: number, mode = 0): number {
+export function openInRoot(rootFd: number, path: string | Buffer, flags: number, mode = 0): number {
   return addon().openInRoot(rootFd, path, flags, mode);
+}
+
+/** mknodat(2) in an open folder: a device, FIFO or socket. `mode` holds its type and permissions, less the umask. */
+export function makeNode(folderFd: number, name: Buffer, mode: number, major = 0, minor = 0): void {
+  addon().makeNode(folderFd, name, mode, major, minor);
+}
+
+/** syncfs(2): waits until all that was written to the file system of `fd` is on disk. */
+export function syncFileSystem(fd: number): void {
+  addon().syncFileSystem(fd);
 }
 
 /** flock(2), given back when the last descriptor of this open file is closed. Resolves when the lock is held. */
@@ -234,7 +244,9 @@ interface Addon {
   windowMemfd(name: string, bytes: number): number;
   memfd(name: string): number;
   openTree(path: string): number;
-  openInRoot(rootFd: number, path: string, flags: number, mode: number): number;
+  openInRoot(rootFd: number, path: string | Buffer, flags: number, mode: number): number;
+  makeNode(folderFd: number, name: Buffer, mode: number, major: number, minor: number): void;
+  syncFileSystem(fd: number): void;
   lockFile(fd: number, exclusive: boolean): Promise<void>;
   tryLockFile(fd: number, exclusive: boolean): boolean;
   scanTree(rootFd: number, overlay: boolean, targets: boolean): TreeScan;

@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -82,10 +83,17 @@ Napi::Value SealedMemfd(const Napi::CallbackInfo &info) {
   return Napi::Number::New(env, owned.release());
 }
 
+// Names of files are bytes: those that are not UTF-8 come in a Buffer.
+std::string ToPath(const Napi::Value &value) {
+  if (!value.IsBuffer()) return value.As<Napi::String>().Utf8Value();
+  auto bytes = value.As<Napi::Buffer<char>>();
+  return std::string(bytes.Data(), bytes.Length());
+}
+
 Napi::Value OpenInRoot(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   int root = ToInt(info[0]);
-  std::string path = info[1].As<Napi::String>().Utf8Value();
+  std::string path = ToPath(info[1]);
   int flags = ToInt(info[2]);
   int mode = ToInt(info[3]);
   if (env.IsExceptionPending()) return env.Undefined();
@@ -103,6 +111,30 @@ Napi::Value OpenInRoot(const Napi::CallbackInfo &info) {
     if (errno != EAGAIN && errno != EINTR) break;
   }
   return Throw(env, errno, "openat2");
+}
+
+// mknodat(2): a device, FIFO or socket; the mode has the type.
+Napi::Value MakeNode(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  int folder = ToInt(info[0]);
+  std::string name = ToPath(info[1]);
+  int mode = ToInt(info[2]);
+  int major = ToInt(info[3]);
+  int minor = ToInt(info[4]);
+  if (env.IsExceptionPending()) return env.Undefined();
+  if (name.find('\0') != std::string::npos) return Throw(env, EINVAL, "mknodat");
+  dev_t device = makedev(static_cast<unsigned>(major), static_cast<unsigned>(minor));
+  if (mknodat(folder, name.c_str(), static_cast<mode_t>(mode), device) != 0) return Throw(env, errno, "mknodat");
+  return env.Undefined();
+}
+
+// Everything of this file system that is not on disk yet. May take long: not for the hot verbs.
+Napi::Value SyncFileSystem(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  int fd = ToInt(info[0]);
+  if (env.IsExceptionPending()) return env.Undefined();
+  if (syncfs(fd) != 0) return Throw(env, errno, "syncfs");
+  return env.Undefined();
 }
 
 // A folder as it is without what is mounted inside it: a mount of its own that no path leads to.
@@ -165,6 +197,8 @@ void ExportFile(Napi::Env env, Napi::Object exports) {
   exports.Set("memfd", Napi::Function::New(env, Memfd, "memfd"));
   exports.Set("openTree", Napi::Function::New(env, OpenTree, "openTree"));
   exports.Set("openInRoot", Napi::Function::New(env, OpenInRoot, "openInRoot"));
+  exports.Set("makeNode", Napi::Function::New(env, MakeNode, "makeNode"));
+  exports.Set("syncFileSystem", Napi::Function::New(env, SyncFileSystem, "syncFileSystem"));
   exports.Set("tryLockFile", Napi::Function::New(env, TryLockFile, "tryLockFile"));
   exports.Set("lockFile", Napi::Function::New(env, LockFile, "lockFile"));
 }
