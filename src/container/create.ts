@@ -247,7 +247,7 @@ async function joinNetwork(
   if (networking === undefined) return undefined;
   const { joinNetwork } = await import('./join-network.ts');
   const path = linux?.namespaces?.find(({ type }) => type === 'network')?.path;
-  const joined = joinNetwork({ pid, path, networking, ...doors });
+  const joined = joinNetwork({ pid, path, networking: networking(), ...doors });
   return joined === undefined ? undefined : tenderCommand({ ...tender, ...joined });
 }
 

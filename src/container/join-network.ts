@@ -33,19 +33,21 @@ export function joinNetwork<T>({
   try {
     // config.json was looked at before; what its path led to may have changed since.
     if (isHosts(door)) throw new RunncError('UNSUPPORTED', "network: the namespace is the host's own");
-    const interfaces = attachNetwork({
+    const network = attachNetwork({
       namespaceFd,
       inode: fstatSync(namespaceFd).ino,
       ...(path === undefined || path === '' ? {} : { path }),
       vnet: networking.vnet,
       choose: networking.choose,
+      ...(networking.nameserver === undefined ? {} : { nameserver: networking.nameserver }),
       remember,
       ...(onWarning === undefined ? {} : { onWarning }),
     });
-    if (interfaces.length === 0) return undefined;
-    for (const { fd } of interfaces) keep(fd);
+    if (network.interfaces.length === 0) return undefined;
+    for (const { fd } of network.interfaces) keep(fd);
+    if (network.nameserverFd !== undefined) keep(network.nameserverFd);
     reached('network-attached');
-    return networking.joined(interfaces);
+    return networking.joined(network);
   } finally {
     closeSync(namespaceFd);
   }

@@ -17,8 +17,8 @@ import type { LinuxInput, TenderInput } from '../sandbox/tender-command.ts';
 import type { CreateOptions } from './create.ts';
 
 export interface PreparedGuest extends Pick<TenderInput, 'guest' | 'memoryMib' | 'blocks' | 'linux'> {
-  /** How it is joined to the interfaces that its namespace may hold once the hooks have run. */
-  readonly networking?: GuestNetworking<Pick<TenderInput, 'guest' | 'late'>>;
+  /** How it is joined to the interfaces that its namespace may hold: to be called once the hooks have run. */
+  readonly networking?: () => GuestNetworking<Pick<TenderInput, 'guest' | 'late'>>;
 }
 
 /** Puts a descriptor on the list of those that are closed when the creation is over. */
@@ -77,7 +77,7 @@ async function solo5Networking(
   });
   // It cannot run without: it says so itself.
   if (!hasNetwork(spec)) networking.choose([]);
-  return networking;
+  return () => networking;
 }
 
 /** Throws UNSUPPORTED for the host's network. */
@@ -180,18 +180,19 @@ async function prepareLinux(
   const imageFds: number[] = [];
   for (const folder of folders) imageFds.push(await openFolder(folder, 'erofs', bundle, options, keep));
   const image = await openImage('erofs', bundle, options, keep);
-  const guest = linuxGuest({
-    spec,
-    rootfsFd,
-    path: program.path,
-    mounts,
-    delta: image.delta,
-    memoryBytes: linuxMemoryBytes(spec, totalmem()),
-    strace: options.strace ?? false,
-  });
-  const networking = isNetworked
-    ? (await import('../guest/linux-network.ts')).linuxNetworking(guest, keep)
-    : undefined;
+  const memoryBytes = linuxMemoryBytes(spec, totalmem());
+  const describe = (mounts: readonly GuestMount[]): Guest =>
+    linuxGuest({
+      spec,
+      rootfsFd,
+      path: program.path,
+      mounts,
+      delta: image.delta,
+      memoryBytes,
+      strace: options.strace ?? false,
+    });
+  const guest = describe(mounts);
+  const networking = isNetworked ? await linuxNetworkingOf(bundle, mounts, describe, keep) : undefined;
   const bootConfigFd = keep(sealedMemfd('boot-config', guest.bootConfig ?? Buffer.alloc(0), 'data'));
   return {
     guest,
@@ -204,6 +205,20 @@ async function prepareLinux(
       ...(await segmentsOf(image, program.fixedBytes)),
     },
     ...(networking === undefined ? {} : { networking }),
+  };
+}
+
+async function linuxNetworkingOf(
+  bundle: Bundle,
+  before: readonly GuestMount[],
+  describe: (mounts: readonly GuestMount[]) => Guest,
+  keep: Keep,
+): Promise<NonNullable<PreparedGuest['networking']>> {
+  const { linuxNetworking } = await import('../guest/linux-network.ts');
+  const { readFilesAgain } = await import('../rootfs/mounts.ts');
+  return () => {
+    const mounts = readFilesAgain(before, { bundle: bundle.path, ...idMappings(bundle) });
+    return linuxNetworking({ guest: describe(mounts), mounts, keep });
   };
 }
 

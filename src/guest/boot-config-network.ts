@@ -8,7 +8,7 @@ import type {
 
 export type NetworkRecord = readonly [type: number, data: Buffer];
 
-const RecordType = { DEVICE: 16, ADDRESS: 17, ROUTE: 18, NEIGHBOUR: 19 } as const;
+const RecordType = { DEVICE: 16, ADDRESS: 17, ROUTE: 18, NEIGHBOUR: 19, NAMESERVER: 20 } as const;
 
 /** enum runnc_route_flags. */
 const RouteFlag = { GATEWAY: 1, PREFSRC: 2, ONLINK: 4 } as const;
@@ -24,6 +24,11 @@ export function networkRecords(interfaces: readonly GuestInterface[]): NetworkRe
     ...entry.routes.map((route) => [RecordType.ROUTE, routeRecord(route, device)] as const),
     ...entry.neighbours.map((one) => [RecordType.NEIGHBOUR, neighbourRecord(one, device)] as const),
   ]);
+}
+
+/** One that the channel "resolver" leads to: 4 bytes. */
+export function nameserverRecord(address: Uint8Array): NetworkRecord {
+  return [RecordType.NAMESERVER, Buffer.from(address)];
 }
 
 function deviceRecord({ index, mtu, mac, name }: GuestInterface, device: number): Buffer {

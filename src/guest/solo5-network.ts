@@ -34,7 +34,7 @@ export function solo5Networking({
   return {
     vnet: false,
     choose: (available) => chooseInterfaces(attachments, available, onWarning),
-    joined: (interfaces) => {
+    joined: ({ interfaces }) => {
       const [only] = interfaces;
       // Of several it cannot be known which is which to the program: its own arguments have to tell it.
       const args = only === undefined || interfaces.length > 1 ? guest.args : argumentsWith(only);

@@ -8,6 +8,7 @@ import { closeSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import type { GuestInterface } from './guest-network.ts';
+import { NAMESERVER_ASKS_FROM, NAMESERVER_PORT, nameserverPasses } from './nameserver.ts';
 import type { NetworkRecord } from './network-record.ts';
 import { type NamespaceContent, type NamespaceInterface, readNamespace } from './read.ts';
 import { type Link, Rtnetlink } from './rtnetlink.ts';
@@ -22,6 +23,8 @@ export interface AttachRequest {
   readonly vnet: boolean;
   /** Which of the interfaces the guest gets, in its own order; may refuse. */
   readonly choose: (available: readonly GuestInterface[]) => readonly GuestInterface[];
+  /** A name server on the namespace's loopback that the guest is to reach, IPv4. */
+  readonly nameserver?: Uint8Array;
   /** Writes down what is needed to undo what follows. */
   readonly remember: (record: NetworkRecord) => void;
   readonly onWarning?: (message: string) => void;
@@ -31,6 +34,12 @@ export interface AttachRequest {
 export interface AttachedInterface extends GuestInterface {
   /** The tap's. The caller closes it. */
   readonly fd: number;
+}
+
+export interface AttachedNetwork {
+  readonly interfaces: readonly AttachedInterface[];
+  /** A UDP socket that is connected to the name server. The caller closes it. */
+  readonly nameserverFd?: number;
 }
 
 /** Frames that may wait for the guest: enough for the windows of many connections, while it does other things. */
@@ -44,27 +53,48 @@ const COOKIE_MARK = Buffer.from('runnc');
 const TC_H_INGRESS = 0xfffffff1;
 
 /**
- * Empty if there is nothing to join to. Throws what `choose` throws, UNSUPPORTED where the namespace or the kernel does
+ * Without interfaces if there is nothing to join to. Throws what `choose` throws, UNSUPPORTED where the namespace or the kernel does
  * not allow it, HOST. What was done until then is undone by restoreNetwork().
  */
-export function attachNetwork(request: AttachRequest): AttachedInterface[] {
+export function attachNetwork(request: AttachRequest): AttachedNetwork {
   const netlink = openNetlink(request.namespaceFd);
-  const attached: AttachedInterface[] = [];
+  const opened: number[] = [];
   try {
     const content = readNamespace(netlink);
     const chosen = chooseInterfaces(request, content, netlink);
-    if (chosen.length === 0) return [];
+    if (chosen.length === 0) return { interfaces: [] };
     checkFree(netlink, chosen);
+    const { nameserver } = request;
     const cookie = Buffer.concat([COOKIE_MARK, randomBytes(COOKIE_BYTES - COOKIE_MARK.length)]);
-    request.remember(recordOf(request, chosen, cookie));
+    request.remember(recordOf(request, chosen, cookie, netlink));
     reached('network-recorded');
-    for (const entry of chosen) attached.push(attachInterface(netlink, entry, request.vnet, cookie));
-    return attached;
+    const shared = nameserver !== undefined && letNameserverAsk(netlink, request);
+    const interfaces = chosen.map((entry) => {
+      const attached = attachInterface(netlink, entry, { vnet: request.vnet, shared, cookie });
+      opened.push(attached.fd);
+      return attached;
+    });
+    if (nameserver === undefined) return { interfaces };
+    const nameserverFd = netlink.connectUdp(nameserver, NAMESERVER_PORT);
+    return { interfaces, nameserverFd };
   } catch (error) {
-    for (const { fd } of attached) closeSync(fd);
+    for (const fd of opened) closeSync(fd);
     throw error;
   } finally {
     netlink.close();
+  }
+}
+
+/** False where that cannot be: then it knows the names of containers only. */
+function letNameserverAsk(netlink: Rtnetlink, { onWarning }: AttachRequest): boolean {
+  try {
+    netlink.localPorts = NAMESERVER_ASKS_FROM;
+    return true;
+  } catch (error) {
+    onWarning?.(
+      `network: the container's name server can ask no other servers: net.ipv4.ip_local_port_range cannot be set: ${errorMessage(error)}`,
+    );
+    return false;
   }
 }
 
@@ -141,15 +171,17 @@ function takenByGuest(name: string): RunncError {
 }
 
 function recordOf(
-  { inode, path }: AttachRequest,
+  { inode, path, nameserver }: AttachRequest,
   chosen: readonly NamespaceInterface[],
   cookie: Buffer,
+  netlink: Rtnetlink,
 ): NetworkRecord {
   const base64 = (message: Buffer): string => message.toString('base64');
   return {
     inode,
     ...(path === undefined ? {} : { path }),
     cookie: cookie.toString('hex'),
+    ...(nameserver === undefined ? {} : { localPorts: netlink.localPorts }),
     interfaces: chosen.map(({ guest, addresses, routes, neighbours }) => ({
       index: guest.index,
       name: guest.name,
@@ -163,8 +195,7 @@ function recordOf(
 function attachInterface(
   netlink: Rtnetlink,
   { guest, addresses, routes }: NamespaceInterface,
-  vnet: boolean,
-  cookie: Buffer,
+  { vnet, shared, cookie }: { readonly vnet: boolean; readonly shared: boolean; readonly cookie: Buffer },
 ): AttachedInterface {
   const tap = openTap(netlink, vnet);
   try {
@@ -174,6 +205,12 @@ function attachInterface(
     addRedirect(netlink, tap.index, guest.index, cookie);
     addRedirect(netlink, guest.index, tap.index, cookie);
     reached('interface-redirected');
+    if (shared) {
+      nameserverPasses(tap.index).forEach((pass, i) => {
+        netlink.addPass(guest.index, i + 1, pass, cookie);
+      });
+      return { ...guest, mtu, fd: tap.fd };
+    }
     // Backwards: without its primary address the kernel would drop or promote those behind it.
     for (const message of [...addresses].reverse()) remove(netlink, message);
     reached('addresses-taken');

@@ -1,5 +1,5 @@
 /** What the parts that know a guest's kind say of its network, and the part that makes networks does. */
-import type { AttachedInterface } from './attach.ts';
+import type { AttachedNetwork } from './attach.ts';
 import type { GuestInterface } from './guest-network.ts';
 
 /** `T`: what the tender is told once the interfaces are the guest's. */
@@ -8,5 +8,7 @@ export interface GuestNetworking<T> {
   readonly vnet: boolean;
   /** Those of the namespace's interfaces that the guest gets, in its order. Throws if it cannot do with them. */
   readonly choose: (available: readonly GuestInterface[]) => readonly GuestInterface[];
-  readonly joined: (interfaces: readonly AttachedInterface[]) => T;
+  /** A name server on the namespace's loopback that it is to reach, IPv4. */
+  readonly nameserver?: Uint8Array;
+  readonly joined: (network: AttachedNetwork) => T;
 }

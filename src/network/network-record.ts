@@ -8,6 +8,8 @@ export interface NetworkRecord {
   readonly path?: string;
   /** On the filters that are this container's, hexadecimal. */
   readonly cookie: string;
+  /** net.ipv4.ip_local_port_range of the namespace, where that was changed. */
+  readonly localPorts?: string;
   readonly interfaces: readonly TakenInterface[];
 }
 

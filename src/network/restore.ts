@@ -59,8 +59,21 @@ export function restoreNetwork(
   const netlink = new Rtnetlink(namespaceFd);
   try {
     for (const taken of record.interfaces) restoreInterface(netlink, taken, record.cookie, onWarning);
+    if (record.localPorts !== undefined) restoreLocalPorts(netlink, record.localPorts, onWarning);
   } finally {
     netlink.close();
+  }
+}
+
+function restoreLocalPorts(
+  netlink: Rtnetlink,
+  range: string,
+  onWarning: ((message: string) => void) | undefined,
+): void {
+  try {
+    netlink.localPorts = range;
+  } catch (error) {
+    onWarning?.(`network: cannot give net.ipv4.ip_local_port_range back: ${errorMessage(error)}`);
   }
 }
 

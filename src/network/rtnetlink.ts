@@ -91,6 +91,15 @@ export interface Tap {
   readonly index: number;
 }
 
+export interface Pass {
+  /** ETH_P_*. */
+  readonly protocol: number;
+  /** All must match: offset from the network header in bytes, value and mask of the 32 bits there. */
+  readonly keys: readonly (readonly [offset: number, value: number, mask: number])[];
+  /** The interface that gets a copy. */
+  readonly copyTo?: number;
+}
+
 /** rtnetlink in one network namespace. */
 export class Rtnetlink {
   readonly #namespaceFd: number;
@@ -152,6 +161,29 @@ export class Rtnetlink {
     addon().addRedirect(this.#fd, from, to, cookie);
   }
 
+  /**
+   * Of what comes in by an interface that is redirected, this goes up the namespace's own stack. Filters with a lower
+   * `order` (1 to 99) are tried first; those of one order are for one protocol.
+   */
+  addPass(index: number, order: number, { protocol, keys, copyTo = 0 }: Pass, cookie: Uint8Array): void {
+    addon().addPass(this.#fd, index, order, protocol, keys, copyTo, cookie);
+  }
+
+  /** A UDP socket in the namespace, connected to a port of an IPv4 address there. The caller closes it. */
+  connectUdp(address: Uint8Array, port: number): number {
+    return addon().connectUdp(this.#namespaceFd, address, port);
+  }
+
+  /** net.ipv4.ip_local_port_range of the namespace, as the kernel writes it. */
+  get localPorts(): string {
+    return addon().localPorts(this.#namespaceFd) ?? '';
+  }
+
+  /** EROFS, EACCES: the caller may not. */
+  set localPorts(range: string) {
+    addon().localPorts(this.#namespaceFd, range);
+  }
+
   /** Removes the ingress qdisc with its filters. */
   removeIngress(index: number): void {
     addon().removeIngress(this.#fd, index);
@@ -180,6 +212,17 @@ interface Addon {
   readFilters(fd: number, index: number): Filter[];
   setUpTap(fd: number, index: number, mtu: number, queueLength: number): void;
   addRedirect(fd: number, from: number, to: number, cookie: Uint8Array): void;
+  addPass(
+    fd: number,
+    index: number,
+    order: number,
+    protocol: number,
+    keys: Pass['keys'],
+    copyTo: number,
+    cookie: Uint8Array,
+  ): void;
+  connectUdp(namespaceFd: number, address: Uint8Array, port: number): number;
+  localPorts(namespaceFd: number, range?: string): string | undefined;
   removeIngress(fd: number, index: number): void;
   replay(fd: number, raw: Uint8Array, add: boolean): void;
 }

@@ -26,6 +26,10 @@ export interface MountFact {
  */
 export interface MountedFile {
   readonly kind: 'file';
+  /** On the host. */
+  readonly source: string;
+  /** The mount in config.json, for errors. */
+  readonly where: string;
   readonly file: LayerEntry & { readonly type: 'file' };
   readonly readonly: boolean;
 }
@@ -80,6 +84,18 @@ export function resolveMounts(mounts: readonly Mount[], options: MountOptions): 
   return mounts.map((mount, index) => resolveMount(mount, `config.json mounts[${index}]`, options));
 }
 
+/**
+ * The same mounts with the files as they are now: engines write resolv.conf and hosts once the container's network is
+ * known.
+ */
+export function readFilesAgain(mounts: readonly GuestMount[], options: MountOptions): GuestMount[] {
+  return mounts.map((mount) => {
+    if (mount.kind !== 'file') return mount;
+    const { source, where, file } = mount;
+    return { ...mount, file: readMountedFile(source, file.path.toString(), where, options) };
+  });
+}
+
 function resolveMount(mount: Mount, place: string, settings: MountOptions): GuestMount {
   const where = `${place} (${mount.destination})`;
   const target = normalTarget(mount.destination, where);
@@ -97,7 +113,7 @@ function resolveMount(mount: Mount, place: string, settings: MountOptions): Gues
   const source = bindSource(mount, settings.bundle, where);
   const kind = kindOf(source, where);
   if (kind === 'file') {
-    return { kind: 'file', file: readMountedFile(source, target, where, settings), readonly };
+    return { kind: 'file', source, where, file: readMountedFile(source, target, where, settings), readonly };
   }
   if (kind !== 'folder') {
     throw new RunncError(

@@ -28,6 +28,7 @@ export interface LateInput {
   readonly vnetFds: readonly number[];
   /** Plain taps, by the manifest's names. */
   readonly nets: readonly NetInput[];
+  readonly channels?: readonly Pick<ChannelInput, 'name' | 'fd'>[];
 }
 
 export interface NetInput {
@@ -83,6 +84,7 @@ export function tenderCommand(input: TenderInput): TenderCommand {
     }
   }
   for (const fd of late?.vnetFds ?? []) argv.push(`--vnet=${passLate(fd)}`);
+  for (const { name, fd } of late?.channels ?? []) argv.push(`--channel=${name}=${passLate(fd)}`);
   for (const { name, fd, mac, mtu } of late?.nets ?? []) {
     argv.push(`--net:${name}=${passLate(fd)}`, `--net-mac:${name}=${formatMac(mac)}`);
     argv.push(`--net-mtu:${name}=${String(mtu)}`);

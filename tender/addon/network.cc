@@ -235,6 +235,41 @@ Napi::Value OpenTap(const Napi::CallbackInfo &info) {
   return result;
 }
 
+// A UDP socket in a namespace, connected to port `port` of an IPv4 address there.
+Napi::Value ConnectUdp(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  Napi::Uint8Array to = info[1].As<Napi::Uint8Array>();
+  struct sockaddr_in address = {};
+  if (to.ByteLength() != sizeof address.sin_addr) return Throw(env, EINVAL, "address");
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(ToInt(info[2])));
+  memcpy(&address.sin_addr, to.Data(), sizeof address.sin_addr);
+  InNamespace inside(ToInt(info[0]));
+  if (inside.error() != 0) return Throw(env, inside.error(), "setns");
+  Descriptor fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (fd.get() < 0) return Throw(env, errno, "socket");
+  if (connect(fd.get(), reinterpret_cast<struct sockaddr *>(&address), sizeof address) != 0) {
+    return Throw(env, errno, "connect");
+  }
+  return Napi::Number::New(env, fd.release());
+}
+
+// A namespace's range of ports for who asks for any, "FIRST LAST": as it is, or as it is to be.
+Napi::Value LocalPorts(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  const bool set = info[1].IsString();
+  const std::string text = set ? info[1].As<Napi::String>().Utf8Value() : "";
+  InNamespace inside(ToInt(info[0]));
+  if (inside.error() != 0) return Throw(env, inside.error(), "setns");
+  Descriptor file(open("/proc/sys/net/ipv4/ip_local_port_range", (set ? O_WRONLY : O_RDONLY) | O_CLOEXEC));
+  if (file.get() < 0) return Throw(env, errno, "ip_local_port_range");
+  char content[64];
+  ssize_t length = set ? write(file.get(), text.data(), text.size()) : read(file.get(), content, sizeof content);
+  if (length < 0) return Throw(env, errno, "ip_local_port_range");
+  if (set) return env.Undefined();
+  return Napi::String::New(env, content, static_cast<size_t>(length));
+}
+
 void SetNumber(Napi::Object object, const char *name, uint32_t value) {
   object.Set(name, Napi::Number::New(object.Env(), value));
 }
@@ -457,18 +492,13 @@ Napi::Value SetUpTap(const Napi::CallbackInfo &info) {
   return Result(env, error, netlink);
 }
 
-// u32 without a key matches everything and is in every kernel that has filters at all, unlike matchall.
-void PutRedirect(struct nlmsghdr *message, int target, const Napi::Uint8Array &cookie) {
-  struct tc_u32_sel selector = {};
-  selector.flags = TC_U32_TERMINAL;
+// The one action of a filter: frames go out by another interface; or copies of them do, and they go up the stack.
+void PutMirred(struct nlmsghdr *message, int target, bool copies, const Napi::Uint8Array &cookie) {
   struct tc_mirred parameters = {};
-  parameters.action = TC_ACT_STOLEN;
-  parameters.eaction = TCA_EGRESS_REDIR;
+  parameters.action = copies ? TC_ACT_OK : TC_ACT_STOLEN;
+  parameters.eaction = copies ? TCA_EGRESS_MIRROR : TCA_EGRESS_REDIR;
   parameters.ifindex = static_cast<uint32_t>(target);
 
-  mnl_attr_put_strz(message, TCA_KIND, "u32");
-  struct nlattr *options = mnl_attr_nest_start(message, TCA_OPTIONS);
-  mnl_attr_put(message, TCA_U32_SEL, sizeof selector, &selector);
   struct nlattr *actions = mnl_attr_nest_start(message, TCA_U32_ACT);
   struct nlattr *action = mnl_attr_nest_start(message, 1);
   mnl_attr_put_strz(message, TCA_ACT_KIND, "mirred");
@@ -478,8 +508,38 @@ void PutRedirect(struct nlmsghdr *message, int target, const Napi::Uint8Array &c
   mnl_attr_nest_end(message, action_options);
   mnl_attr_nest_end(message, action);
   mnl_attr_nest_end(message, actions);
-  mnl_attr_nest_end(message, options);
 }
+
+// A filter of an ingress qdisc, tried in the order of `order`. u32 without a key matches everything and is in every
+// kernel that has filters at all, unlike matchall.
+struct Filter {
+  Message message{RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL};
+  struct nlattr *options;
+
+  Filter(int index, uint32_t order, uint16_t protocol, const std::vector<struct tc_u32_key> &keys) {
+    struct tcmsg *header = message.Family<struct tcmsg>();
+    header->tcm_ifindex = index;
+    header->tcm_parent = TC_H_MAKE(TC_H_INGRESS, 0);
+    header->tcm_info = TC_H_MAKE(order << 16, htons(protocol));
+    mnl_attr_put_strz(message.header(), TCA_KIND, "u32");
+    options = mnl_attr_nest_start(message.header(), TCA_OPTIONS);
+    struct tc_u32_sel selector = {};
+    selector.flags = TC_U32_TERMINAL;
+    selector.nkeys = static_cast<unsigned char>(keys.size());
+    std::vector<uint8_t> bytes(sizeof selector + keys.size() * sizeof keys[0]);
+    memcpy(bytes.data(), &selector, sizeof selector);
+    if (!keys.empty()) memcpy(bytes.data() + sizeof selector, keys.data(), keys.size() * sizeof keys[0]);
+    mnl_attr_put(message.header(), TCA_U32_SEL, bytes.size(), bytes.data());
+  }
+  int Add(Netlink &netlink) {
+    mnl_attr_nest_end(message.header(), options);
+    return netlink.Request(message.header());
+  }
+};
+
+// Behind all others that this file makes.
+constexpr uint32_t kRedirectOrder = 100;
+constexpr size_t kMaxKeys = 16;
 
 // All that comes in by an interface goes out by another. `syscall` of the error says which part failed.
 Napi::Value AddRedirect(const Napi::CallbackInfo &info) {
@@ -498,14 +558,36 @@ Napi::Value AddRedirect(const Napi::CallbackInfo &info) {
   int error = netlink.Request(qdisc.header());
   if (error != 0) return Throw(env, error, "ingress");
 
-  Message filter(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL);
-  header = filter.Family<struct tcmsg>();
-  header->tcm_ifindex = from;
-  header->tcm_parent = TC_H_MAKE(TC_H_INGRESS, 0);
-  header->tcm_info = TC_H_MAKE(1u << 16, htons(ETH_P_ALL));
-  PutRedirect(filter.header(), ToInt(info[2]), cookie);
-  error = netlink.Request(filter.header());
+  Filter filter(from, kRedirectOrder, ETH_P_ALL, {});
+  PutMirred(filter.message.header(), ToInt(info[2]), false, cookie);
+  error = filter.Add(netlink);
   if (error != 0) return Throw(env, error, "mirred");
+  return env.Undefined();
+}
+
+// What matches all keys (32 bits each: offset from the network header, value, mask) goes up the namespace's own stack in
+// place of being redirected; copies of it go out by `copy_to` if that is not 0. fd, interface, order, protocol, keys,
+// copy_to, cookie.
+Napi::Value AddPass(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  Netlink netlink(ToInt(info[0]));
+  Napi::Array list = info[4].As<Napi::Array>();
+  int copy_to = ToInt(info[5]);
+  Napi::Uint8Array cookie = info[6].As<Napi::Uint8Array>();
+  if (list.Length() > kMaxKeys || cookie.ByteLength() > TC_COOKIE_MAX_SIZE) return Throw(env, EINVAL, "keys");
+  std::vector<struct tc_u32_key> keys;
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    Napi::Array parts = list.Get(i).As<Napi::Array>();
+    struct tc_u32_key key = {};
+    key.off = parts.Get(0u).As<Napi::Number>().Int32Value();
+    key.val = htonl(parts.Get(1u).As<Napi::Number>().Uint32Value());
+    key.mask = htonl(parts.Get(2u).As<Napi::Number>().Uint32Value());
+    keys.push_back(key);
+  }
+  Filter filter(ToInt(info[1]), static_cast<uint32_t>(ToInt(info[2])), static_cast<uint16_t>(ToInt(info[3])), keys);
+  if (copy_to != 0) PutMirred(filter.message.header(), copy_to, true, cookie);
+  int error = filter.Add(netlink);
+  if (error != 0) return Throw(env, error, "filter");
   return env.Undefined();
 }
 
@@ -563,6 +645,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("readFilters", Napi::Function::New(env, ReadFilters, "readFilters"));
   exports.Set("setUpTap", Napi::Function::New(env, SetUpTap, "setUpTap"));
   exports.Set("addRedirect", Napi::Function::New(env, AddRedirect, "addRedirect"));
+  exports.Set("addPass", Napi::Function::New(env, AddPass, "addPass"));
+  exports.Set("connectUdp", Napi::Function::New(env, ConnectUdp, "connectUdp"));
+  exports.Set("localPorts", Napi::Function::New(env, LocalPorts, "localPorts"));
   exports.Set("removeIngress", Napi::Function::New(env, RemoveIngress, "removeIngress"));
   exports.Set("replay", Napi::Function::New(env, Replay, "replay"));
   return exports;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -39,6 +40,18 @@ static void take_name(struct tender *tender, struct runnc_channel *channel, cons
             fail("--channel: %s is given twice", channel->name);
 }
 
+/* Whose other end nobody can change any more: without connect(2) or an address to send to, no other is reached. */
+static bool is_connected_udp(int fd, int domain)
+{
+    struct sockaddr_in peer;
+    socklen_t size = sizeof peer;
+    int type = 0;
+    socklen_t type_size = sizeof type;
+
+    return domain == AF_INET && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 &&
+           type == SOCK_DGRAM && getpeername(fd, (struct sockaddr *)&peer, &size) == 0;
+}
+
 /* Non-blocking, which the helper's end does not feel: each end of a pair is an open file of its own. */
 static int open_socket(const char *source, const char *what)
 {
@@ -46,8 +59,9 @@ static int open_socket(const char *source, const char *what)
     int domain = 0;
     socklen_t size = sizeof domain;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX)
-        fail("%s: %s is no UNIX socket", what, source);
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
+        (domain != AF_UNIX && !is_connected_udp(fd, domain)))
+        fail("%s: %s is neither a UNIX socket nor a connected UDP socket", what, source);
     if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
         fail_errno("%s: cannot make %s non-blocking", what, source);
     return fd;

@@ -139,6 +139,63 @@ describe("docker's networks", function () {
     expect(out.match(/ 0% packet loss/g), out).to.have.length(3);
   });
 
+  describe('in a network that a user defines', () => {
+    beforeEach(() => network('--subnet=172.31.1.0/24', '--ipv6', '--subnet=fd00:1::/64', 'named'));
+
+    const named = ['--network=named'];
+
+    it('containers find each other by name and alias, whatever runs them', async () => {
+      await serve(...named, '--name=web', '--network-alias=alias');
+      await serve(...named, '--name=other', '--runtime=runc');
+      const script = 'for name in web alias other; do wget -q -O- http://$name/ || exit; done; nslookup web';
+      for (const runtime of ['runnc', 'runc']) {
+        const out = await says([...named, `--runtime=${runtime}`], script);
+        expect(out.match(/^from the guest$/gm)).to.have.length(3);
+        expect(out)
+          .to.match(/^Address: 172\.31\.1\.2$/m)
+          .and.match(/^Address: fd00:1::2$/m);
+      }
+    });
+
+    it('names of the world outside are known too, and those that nobody knows', async () => {
+      const script =
+        'getent hosts some.test; getent hosts no.such; echo $?; nslookup some.test | grep 192.0.2; wget -q -O /dev/null http://nobody/';
+      const { status, stdout, stderr } = await shell(named, script);
+      expect(stdout).to.equal('192.0.2.99      some.test\n2\nAddress: 192.0.2.99\n');
+      expect(stderr).to.contain('bad address');
+      expect(status).to.not.equal(0);
+    });
+
+    it('answers too long for a datagram come over TCP', async () => {
+      const out = await says(named, 'getent ahostsv4 many.test | grep -c STREAM');
+      expect(out).to.equal('60\n');
+    });
+
+    it('many ask at once and each gets its own answer', async () => {
+      const script =
+        'for i in 1 2 3 4 5 6 7 8 9; do getent hosts n$i.test >/tmp/$i & done; wait; cat /tmp/*; getent hosts web';
+      await serve(...named, '--name=web');
+      expect(await says(named, script)).to.equal(
+        [...'123456789'].map((i) => `192.0.2.99      n${i}.test\n`).join('') + 'fd00:1::2       web\n',
+      );
+    });
+
+    it("nothing but the name server of the namespace's loopback is within reach", async () => {
+      const id = await serve(...named);
+      const sandbox = await docker.inspect(id, '.NetworkSettings.SandboxKey');
+      const enter = (...command: readonly string[]): Promise<string> =>
+        succeed('nsenter', [`--net=${sandbox}`, ...command]);
+      const listening = await enter('ss', '-Hlntu');
+      // Docker's two sockets are all that listens there, behind rules that give them port 53.
+      expect(listening.split('\n').filter((line) => !line.includes('127.0.0.11:'))).to.deep.equal([]);
+      expect(await enter('sysctl', '-n', 'net.ipv4.conf.all.route_localnet')).to.equal('0');
+      const ports = [...listening.matchAll(/127\.0\.0\.11:(\d+)/g)].map(([, port = '']) => port);
+      const script = ports.map((port) => `nc -w 1 127.0.0.11 ${port} </dev/null; echo $?`).join('; ');
+      const { stdout } = await shell(named, script);
+      expect(stdout).to.equal('1\n1\n');
+    });
+  });
+
   for (const mtu of [1400, 9000])
     it(`carries the longest frames of a network with an MTU of ${String(mtu)}`, async () => {
       await network('--subnet=172.31.1.0/24', `--opt=com.docker.network.driver.mtu=${String(mtu)}`, 'sized');

@@ -3,7 +3,7 @@ import { symlinkSync } from 'node:fs';
 import { Rootfs } from '../linux-programs/rootfs.ts';
 import { succeed } from '../support/command.ts';
 
-const APPLETS = ['cat', 'echo', 'httpd', 'ip', 'nc', 'nslookup', 'ping', 'sh', 'sleep', 'wget'];
+const APPLETS = ['cat', 'echo', 'grep', 'httpd', 'ip', 'nc', 'nslookup', 'ping', 'sh', 'sleep', 'wget'];
 
 /** Writes the root file system as a tar file. */
 export async function writeNetworkRootfs(tar: string): Promise<void> {

@@ -65,6 +65,7 @@ export class TestNetwork {
       (await this.in('-6', 'route', 'show', 'table', 'all')).split('\n').sort().join('\n'),
       await this.in('neighbour', 'show', 'nud', 'permanent'),
       await succeed('tc', ['-n', inside, 'qdisc']),
+      await within(inside, 'sysctl', 'net.ipv4.ip_local_port_range'),
     ];
     for (const line of (await this.in('-oneline', 'link')).split('\n')) {
       const name = /^\d+: ([^:@]+)/.exec(line)?.[1] ?? '';

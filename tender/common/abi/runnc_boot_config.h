@@ -50,6 +50,7 @@ enum runnc_record_type {
     RUNNC_REC_NETADDR = 17, /* each: struct runnc_rec_netaddr */
     RUNNC_REC_NETROUTE = 18, /* each: struct runnc_rec_netroute */
     RUNNC_REC_NETNEIGH = 19, /* each: struct runnc_rec_netneigh: a neighbour that is never asked for */
+    RUNNC_REC_NETRESOLVER = 20, /* struct runnc_rec_netresolver: a name server that the channel "resolver" leads to */
 };
 
 enum runnc_boot_flags {
@@ -189,6 +190,11 @@ struct runnc_rec_netneigh {
     uint8_t mac[6];
     uint8_t pad[5];
     uint8_t address[RUNNC_NET_ADDRESS_SIZE];
+};
+
+/* UDP port 53 at that address: each write on the channel is a question, each read an answer. */
+struct runnc_rec_netresolver {
+    uint8_t address[4]; /* of 127.0.0.0/8, network order */
 };
 
 _Static_assert(sizeof(struct runnc_rec_netdev) == 36, "netdev record layout");

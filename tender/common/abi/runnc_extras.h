@@ -61,7 +61,8 @@ enum runnc_extra {
     /*
      * channel: connected UNIX sockets of the plan's, to helpers of ours outside of
      * the sandbox (the file server, the control channel), each under a name: boot
-     * info's channels. read and write on these descriptors, non-blocking: EAGAIN.
+     * info's channels. Or UDP sockets connected to a service of the container's
+     * network namespace (its name server). read and write on these descriptors, non-blocking: EAGAIN.
      * In the epoll set with EPOLLIN and EPOLLOUT, edge-triggered with stdio. A
      * channel may have a window: memory that guest and helper share.
      */

@@ -121,6 +121,7 @@ static void check_record(const struct runnc_record *r)
     case RUNNC_REC_NETNEIGH:
         check_network(r, sizeof(struct runnc_rec_netneigh), &((const struct runnc_rec_netneigh *)r->data)->family);
         break;
+    case RUNNC_REC_NETRESOLVER: check_network(r, sizeof(struct runnc_rec_netresolver), NULL); break;
     default: bad("unknown", r->type);
     }
 }

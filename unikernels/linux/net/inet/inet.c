@@ -6,6 +6,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "lwip/netif.h"
+#include "net/inet/resolver.h"
 #include "net/lwip/device.h"
 
 struct list inet_tcp_sockets = {&inet_tcp_sockets, &inet_tcp_sockets};
@@ -208,6 +209,7 @@ void inet_init(void)
 {
     net_init();
     inet_settings_read();
+    resolver_init();
     if (!udp_listen_to_link() || !icmp_listen_to_link(IPPROTO_ICMP) || !icmp_listen_to_link(IPPROTO_ICMPV6))
         fatal(126, "no memory for the network");
 }

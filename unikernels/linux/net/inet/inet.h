@@ -7,6 +7,7 @@
  *   udp.c         datagram sockets
  *   icmp.c        raw sockets, echo sockets, and errors that come by ICMP
  *   setting.c     what sysctls change
+ *   resolver.c    the name server on the loopback of the container's network namespace
  *   options.c     options of IP and IPv6, and what they let programs send and see
  *
  * What is sent to an address of this machine never leaves the socket layer, so
@@ -128,6 +129,9 @@ int raw_create(int family, int type, int protocol, struct socket **made);
  */
 void tcp_icmp_error(const ip_addr_t *from, uint16_t from_port, const ip_addr_t *to, uint16_t to_port,
                     uint32_t sequence, int error, uint32_t mtu);
+/* A datagram to a socket of this machine; it is lost if there is none. */
+void udp_deliver_local(const ip_addr_t *from, uint16_t from_port, const ip_addr_t *to, uint16_t to_port, const void *data,
+                       size_t len);
 void udp_icmp_error(const ip_addr_t *from, uint16_t from_port, const ip_addr_t *to, uint16_t to_port, int error);
 
 #endif

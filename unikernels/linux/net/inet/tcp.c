@@ -295,6 +295,61 @@ static int64_t send_local(struct tcp_sock *tcp, struct iov_iter *from, size_t ro
     return n;
 }
 
+/* ---- the kernel's end of a connection of this machine ---- */
+
+void tcp_local_join(struct tcp_sock *caller, struct tcp_sock *other)
+{
+    other->inet.local = caller->inet.remote;
+    other->inet.local_port = caller->inet.remote_port;
+    other->inet.remote = caller->inet.local;
+    other->inet.remote_port = caller->inet.local_port;
+    other->local = caller->local = true;
+    other->state = caller->state = TCP_SOCK_CONNECTED;
+    other->peer = caller;
+    caller->peer = other;
+}
+
+size_t tcp_local_pull(struct tcp_sock *tcp, void *data, size_t len)
+{
+    size_t done = 0;
+
+    while (tcp->rx && done < len) {
+        size_t n = MIN((size_t)tcp->rx->len - tcp->rx_offset, len - done);
+        memcpy((char *)data + done, (const char *)tcp->rx->payload + tcp->rx_offset, n);
+        done += n;
+        tcp->rx_offset += (uint32_t)n;
+        tcp->rx_len -= n;
+        if (tcp->rx_offset == tcp->rx->len) rx_drop_first(tcp);
+    }
+    if (done > 0) rx_consumed(tcp, done);
+    return done;
+}
+
+void tcp_local_push(struct tcp_sock *tcp, const void *data, size_t len)
+{
+    struct tcp_sock *peer = tcp->peer;
+
+    if (!peer) return;
+    for (size_t done = 0, n; done < len; done += n) {
+        n = MIN(len - done, LOCAL_PIECE);
+        struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)n, PBUF_RAM);
+        if (!p) break;
+        memcpy(p->payload, (const char *)data + done, n);
+        rx_append(peer, p);
+    }
+    socket_wake(&peer->inet.base, EPOLLIN | EPOLLRDNORM);
+}
+
+size_t tcp_local_unread(const struct tcp_sock *tcp)
+{
+    return tcp->peer ? tcp->peer->rx_len : 0;
+}
+
+bool tcp_local_ended(const struct tcp_sock *tcp)
+{
+    return tcp->eof || !tcp->peer;
+}
+
 /* What a send meets: 0, or the error to report. */
 static int send_state(struct tcp_sock *tcp)
 {

@@ -89,6 +89,16 @@ int tcp_getsockopt(struct socket *sock, int level, int name, uaddr_t value, uadd
 
 /* A caller's connection is made, if there is room: true, or the caller waits in the listener's list. */
 bool tcp_local_connect(struct tcp_sock *caller, struct tcp_sock *listener);
+/* caller's connection is made, to one that no program has: `other` is the kernel's, and answers by what follows. */
+void tcp_local_join(struct tcp_sock *caller, struct tcp_sock *other);
+/* Bytes, as many as there are and fit. */
+size_t tcp_local_pull(struct tcp_sock *tcp, void *data, size_t len);
+/* To the program, as far as there is memory. */
+void tcp_local_push(struct tcp_sock *tcp, const void *data, size_t len);
+/* Bytes that the program has not read. */
+size_t tcp_local_unread(const struct tcp_sock *tcp);
+/* The program will send no more. */
+bool tcp_local_ended(const struct tcp_sock *tcp);
 void tcp_listener_close(struct tcp_sock *listener);
 /* Data came for a connection that nobody has accepted: with TCP_DEFER_ACCEPT, it can be now. */
 void tcp_listener_data(struct tcp_sock *tcp);

@@ -4,6 +4,7 @@
 
 #include "lib/string.h"
 #include "lwip/priv/tcp_priv.h"
+#include "net/inet/resolver.h"
 #include "net/inet/tcp.h"
 #include "net/lwip/device.h"
 #include "net/lwip/pool.h"
@@ -53,6 +54,7 @@ out:
 
 static int connect_local(struct tcp_sock *tcp)
 {
+    if (resolver_is(&tcp->inet.remote, tcp->inet.remote_port)) return resolver_connect(tcp);
     struct tcp_sock *listener = tcp_listener_find(&tcp->inet.remote, tcp->inet.remote_port, &tcp->inet.local,
                                                   tcp->inet.local_port);
 

@@ -12,6 +12,7 @@
 #include "mm/kmalloc.h"
 #include "mm/uaccess.h"
 #include "net/inet/datagram.h"
+#include "net/inet/resolver.h"
 #include "net/lwip/device.h"
 #include "net/lwip/pool.h"
 
@@ -143,6 +144,34 @@ static int64_t send_local(struct udp_sock *udp, const struct datagram_route *rou
     return (int64_t)len;
 }
 
+void udp_deliver_local(const ip_addr_t *from, uint16_t from_port, const ip_addr_t *to, uint16_t to_port, const void *data,
+                       size_t len)
+{
+    struct inet_sock *inet = port_find(PORTS_UDP, false, to, to_port, from, from_port);
+    struct datagram *datagram = inet ? datagram_new(len) : NULL;
+
+    if (!datagram) return;
+    memcpy(datagram->data, data, len);
+    datagram->from = *from;
+    datagram->from_port = from_port;
+    datagram->info.local = *to;
+    datagram->info.ifindex = LOOPBACK_IFINDEX;
+    datagram->info.ttl = IP_TTL_DEFAULT;
+    deliver(inet, datagram);
+}
+
+static int64_t send_resolver(struct udp_sock *udp, const struct datagram_route *route, struct iov_iter *from)
+{
+    const size_t len = from->count;
+    void *data = net_pool_alloc(MAX(len, 1u));
+
+    if (!data) return -ENOBUFS;
+    ssize_t n = copy_from_iter(from, data, len);
+    if (n == (ssize_t)len) resolver_send(&route->from, udp->inet.local_port, data, len);
+    net_pool_free(data);
+    return n == (ssize_t)len ? n : -EFAULT;
+}
+
 static int64_t send_link(struct udp_sock *udp, const struct datagram_route *route, struct iov_iter *from)
 {
     const size_t len = from->count;
@@ -185,6 +214,7 @@ static int64_t udp_sendmsg(struct socket *sock, struct socket_message *msg, int6
         err = port_take(&udp->inet, 0);
         if (err) return -EAGAIN;
     }
+    if (route.local && resolver_is(&route.to, route.to_port)) return send_resolver(udp, &route, &msg->iter);
     return route.local ? send_local(udp, &route, &msg->iter) : send_link(udp, &route, &msg->iter);
 }
 
