@@ -102,6 +102,28 @@ static void fixed_over_a_file(void)
     say("the file's second page %c", c);
 }
 
+/* Nor does a place that a program asks for, by a hint or by moving a mapping there, disturb what goes on elsewhere. */
+static void any_hint_will_do(void)
+{
+    char *moved = map(1, RW, ANON);
+    unsigned mapped = 0, calls = 0;
+
+    for (uintptr_t at = 0x70000000; at < 0x80000000; at += 1 << 20) {
+        char *p = mmap((void *)at, PAGE, RW, ANON, -1, 0);
+        if (p == MAP_FAILED)
+            continue;
+        mapped++;
+        memset(p, 0xcc, PAGE);
+        calls += getppid() >= 0 && getuid() == 0;
+        munmap(p, PAGE);
+        char *to = mremap(moved, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)at);
+        if (to != MAP_FAILED)
+            memset(moved = to, 0xcc, PAGE);
+        calls += getppid() >= 0 && getuid() == 0;
+    }
+    say("%u mappings, %u calls", mapped, calls);
+}
+
 static void hint_is_taken(void)
 {
     char *p = map(4, RW, ANON);
@@ -689,7 +711,7 @@ static void data_limit(void)
 }
 
 const struct test_case cases[] = {
-    CASE(fixed_over_the_middle), CASE(fixed_over_a_file), CASE(hint_is_taken), CASE(unmap_across_holes),
+    CASE(fixed_over_the_middle), CASE(fixed_over_a_file), CASE(hint_is_taken), CASE(any_hint_will_do), CASE(unmap_across_holes),
     CASE(shared_anonymous), CASE(duplicate_shared), CASE(private_maps_are_apart), CASE(the_file_s_last_page),
     CASE(truncated_under_a_mapping), CASE(grown_under_a_mapping), CASE(offsets_follow_the_pieces),
     CASE(mapped_and_unlinked), CASE(device_of_zeros), CASE(image_file_read_and_written),

@@ -149,7 +149,7 @@ static void fill(struct chance *c, uint8_t *at, size_t n)
             word = next(c);
             break;
         case 3:
-            word = below(c, 16) | below(c, 4096) << 32;
+            word = below(c, 16) | below(c, 16) << 32; /* read at a byte of its own it is no place in the kernel either */
             break;
         case 4:
             word = (uint64_t)paths[below(c, sizeof(paths) / sizeof(paths[0]))];
@@ -294,6 +294,11 @@ static void make_call(struct chance *c)
         fill(c, scratch + 8 * below(c, SCRATCH / 8 - 64), 256);
     if (is_left_out(c, nr, a))
         return;
+    /* What registers are loaded from is read word by word as fill made it: parts of two words could be a place in the kernel. */
+    if (nr == SYS_rt_sigaction || nr == SYS_clone || nr == SYS_clone3 || nr == SYS_sigaltstack)
+        for (int i = 0; i < 3; i++)
+            if (a[i] >= (uint64_t)scratch && a[i] < (uint64_t)scratch + SCRATCH)
+                a[i] &= ~7ull;
     /* A child without memory or a stack of its own would run over ours: it gets one in a quarter of the cases only. */
     if (nr == SYS_clone && !one_in(c, 4)) {
         a[0] &= ~(uint64_t)(CLONE_VM | CLONE_THREAD | CLONE_SIGHAND);
@@ -457,11 +462,21 @@ static uint64_t run_worker(uint64_t seed)
     return *made <= CALLS_PER_WORKER * 20 ? *made : 0;
 }
 
+static int is_of_the_image(const char *folder, const char *name)
+{
+    static const char *const names[] = {"bin", "box", "tmp", "proc", "dev", "sys"};
+
+    for (size_t i = 0; *folder == '\0' && i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i]) == 0)
+            return 1;
+    return 0;
+}
+
 /* Files that workers have left, so that memory is enough for the next. */
 static void clean(const char *folder)
 {
     char command[64];
-    int fd = open(folder, O_RDONLY | O_DIRECTORY);
+    int fd = open(*folder ? folder : "/", O_RDONLY | O_DIRECTORY);
     char entries[8192];
     long n;
 
@@ -471,7 +486,7 @@ static void clean(const char *folder)
             unsigned short size;
             memcpy(&size, entries + at + 16, 2);
             const char *name = entries + at + 19;
-            if (strcmp(name, ".") && strcmp(name, "..")) {
+            if (strcmp(name, ".") && strcmp(name, "..") && !is_of_the_image(folder, name)) {
                 char path[512];
                 snprintf(path, sizeof(path), "%s/%s", command, name);
                 if (entries[at + 18] == 4 && strlen(path) < 60)
@@ -499,8 +514,16 @@ static long free_kib(void)
     return at ? strtol(at + 8, NULL, 10) : -1;
 }
 
+/* A worker may set those of process 1 too. */
+static void restore_limits(const struct rlimit limits[RLIM_NLIMITS])
+{
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        setrlimit(i, &limits[i]);
+}
+
 int main(int argc, char **argv)
 {
+    struct rlimit limits[RLIM_NLIMITS];
     sigset_t child;
 
     if (argc < 2 || getpid() != 1)
@@ -511,12 +534,17 @@ int main(int argc, char **argv)
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
     made = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        getrlimit(i, &limits[i]);
     long first = 0;
     uint64_t total = 0;
     for (uint64_t n = 0; n == 0 || total < count; n++) {
         total += run_worker(seed + n);
+        restore_limits(limits);
         clean("/box");
         clean("/tmp");
+        clean("/dev/shm");
+        clean("");
         if (n == 9)
             first = free_kib(); /* what is kept for ever is there by now */
     }

@@ -7,6 +7,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "mm/rangeset.h"
+#include "mm/trampoline.h"
 #include "tender/common/abi/runnc_segments.h"
 
 static struct {
@@ -91,7 +92,8 @@ bool memory_in_companion(uaddr_t start, uaddr_t end)
 
 bool memory_set_apart(uaddr_t start, uaddr_t end, struct range *taken)
 {
-    const struct range *all[] = {&memory.companion, &memory.program, &memory.stacks};
+    const struct range trampolines = {trampoline_start(), trampoline_start() + TRAMPOLINE_REGION};
+    const struct range *all[] = {&memory.companion, &memory.program, &memory.stacks, &trampolines};
 
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
         if (!overlap(all[i], start, end)) continue;

@@ -34,7 +34,7 @@ void memory_image_release(void);
 
 /* The segments companion's places in guest memory. */
 bool memory_in_companion(uaddr_t start, uaddr_t end); /* they overlap */
-/* Overlaps with what is not for just any mapping: the companion, the places for stacks. *taken is all of that. */
+/* Overlaps with what is not for just any mapping: the companion, places for stacks, trampolines. *taken is all of that. */
 struct range;
 bool memory_set_apart(uaddr_t start, uaddr_t end, struct range *taken);
 /* Overlaps with a gap below a place for a stack, which stays closed. */

@@ -226,6 +226,7 @@ static bool grow_down(struct mm *mm, uaddr_t addr)
     uaddr_t floor = i ? mm->vmas[i - 1].end + STACK_GUARD_GAP : USER_START;
     if (addr >= v->start || start < floor) return false;
     if (v->end - start > task_rlimit(RLIMIT_STACK) || mm_mapped_elsewhere(mm, start, v->start)) return false;
+    if (mm_is_reserved(start, v->start)) return false;
     struct vma more = {.start = start, .end = v->start, .prot = v->prot, .flags = v->flags};
     if (!memory_commit(more.start, more.end, more.prot)) return false;
     return vma_insert(mm, &more);

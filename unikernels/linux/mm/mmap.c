@@ -572,6 +572,7 @@ long mm_remap(struct mm *mm, uaddr_t old, size_t old_len, size_t new_len, int fl
     if (!v) return -EFAULT;
     if (flags & MREMAP_FIXED) {
         if (new_addr & ~PAGE_MASK || !range_valid(new_addr, new_len)) return -EINVAL;
+        if (mm_is_reserved(new_addr, new_addr + new_len)) return -ENOMEM;
         if (new_addr < old + old_len && old < new_addr + new_len) return -EINVAL;
     } else if (!(flags & MREMAP_DONTUNMAP) && new_len <= old_len) {
         if (new_len < old_len) {
