@@ -31,6 +31,7 @@ const PARTLY: Readonly<Record<string, string>> = {
   recvmsg: 'no MSG_ERRQUEUE, no out-of-band byte on AF_UNIX',
   sched_setscheduler: 'kept and read back: there is one run queue, in turn',
   settimeofday: 'EPERM',
+  shmat: 'a segment is at one address for all: attached twice, it has the same twice; at another one ENOMEM',
   socket: 'AF_UNIX, AF_INET, AF_INET6, AF_NETLINK (ROUTE dumps), AF_PACKET',
   splice: 'bytes are copied, not pages moved, which a program cannot tell',
   syslog: 'an empty log',

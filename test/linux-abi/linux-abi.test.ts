@@ -57,7 +57,7 @@ interface Program {
 const glibc = [
   ...['path', 'data', 'events', 'access', 'files', 'watch', 'unix', 'inet', 'pty', 'proc', 'random'],
   ...['memory', 'mapping', 'threads', 'pthreads', 'futexes', 'signals', 'queues', 'faults'],
-  ...['forks', 'processes'],
+  ...['forks', 'processes', 'ipc'],
   ...['system', 'timers', 'identity'],
 ];
 const musl = ['path', 'data', 'events', 'inet', 'threads', 'signals', 'forks'];
@@ -78,7 +78,7 @@ const variants: readonly Variant[] = [
   {
     label: ', strict profile',
     options: { strict: true },
-    programs: ['memory', 'mapping', 'threads', 'faults', 'forks'],
+    programs: ['memory', 'mapping', 'threads', 'faults', 'forks', 'ipc'],
   },
   {
     label: ', a processor without FSGSBASE',

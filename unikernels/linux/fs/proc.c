@@ -6,6 +6,7 @@
 #include <linux/utsname.h>
 
 #include "boot/config.h"
+#include "ipc/ids.h"
 #include "lib/random.h"
 #include "lib/string.h"
 #include "mm/page.h"
@@ -345,6 +346,13 @@ static int show_vmstat(struct seq_file *seq, uint64_t arg)
     return 0;
 }
 
+static const struct pseudo_entry sysvipc[] = {
+    PSEUDO_FILE("msg", msg_show),
+    PSEUDO_FILE("sem", sem_show),
+    PSEUDO_FILE("shm", shm_show),
+    {0},
+};
+
 static const struct pseudo_entry root_children[] = {
     PSEUDO_TEXT("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"),
     PSEUDO_TEXT("cmdline", "\n"),
@@ -365,6 +373,7 @@ static const struct pseudo_entry root_children[] = {
     PSEUDO_FILE("stat", show_stat),
     PSEUDO_TEXT("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
     PSEUDO_DIR("sys", sys),
+    PSEUDO_DIR("sysvipc", sysvipc),
     {.name = "thread-self", .mode = S_IFLNK | 0777, .readlink = readlink_thread_self},
     PSEUDO_FILE("uptime", show_uptime),
     PSEUDO_FILE("version", show_version),

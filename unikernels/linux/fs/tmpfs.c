@@ -776,17 +776,14 @@ struct tmpfs *tmpfs_of_file(const void *data, size_t size, uint32_t mode, uint32
     return fs;
 }
 
-/* The file system of memfds, which nobody sees; made when the first one is. */
-static struct tmpfs *memfd_fs;
+/* The file system of files without names, which nobody sees; made when the first one is. */
+static struct tmpfs *unnamed_fs;
 
-int tmpfs_memfd(const char *name, bool sealable, int flags, struct file **made)
+static int new_unnamed(const char *shown, bool sealable, int flags, struct file **made)
 {
-    static const char prefix[] = "/memfd:", suffix[] = " (deleted)";
-    char shown[sizeof(prefix) + NAME_MAX + sizeof(suffix)];
-
-    if (!memfd_fs)
-        memfd_fs = tmpfs_new("");
-    struct tmpfs_inode *t = memfd_fs ? new_inode(memfd_fs, S_IFREG | 0777, 0) : NULL;
+    if (!unnamed_fs)
+        unnamed_fs = tmpfs_new("");
+    struct tmpfs_inode *t = unnamed_fs ? new_inode(unnamed_fs, S_IFREG | 0777, 0) : NULL;
     if (!t)
         return -ENOMEM;
     t->inode.i_nlink = 0;
@@ -794,13 +791,26 @@ int tmpfs_memfd(const char *name, bool sealable, int flags, struct file **made)
     t->inode.i_gid = current->cred->fsgid;
     if (sealable)
         t->file.seals = 0;
-    strlcpy(shown, prefix, sizeof(shown));
-    strlcpy(shown + strlen(shown), name, sizeof(shown) - strlen(shown));
-    strlcpy(shown + strlen(shown), suffix, sizeof(shown) - strlen(shown));
     int err = anon_file(shown, &t->inode, &tmpfs_file_operations, NULL, flags | O_RDWR, made);
     if (!err)
         t->inode.i_writers++; /* as any file that is open for writing */
     return err;
+}
+
+int tmpfs_unnamed(const char *shown, int flags, struct file **made)
+{
+    return new_unnamed(shown, false, flags, made);
+}
+
+int tmpfs_memfd(const char *name, bool sealable, int flags, struct file **made)
+{
+    static const char prefix[] = "/memfd:", suffix[] = " (deleted)";
+    char shown[sizeof(prefix) + NAME_MAX + sizeof(suffix)];
+
+    strlcpy(shown, prefix, sizeof(shown));
+    strlcpy(shown + strlen(shown), name, sizeof(shown) - strlen(shown));
+    strlcpy(shown + strlen(shown), suffix, sizeof(shown) - strlen(shown));
+    return new_unnamed(shown, sealable, flags, made);
 }
 
 /* Some page lives in a shared mapping. */

@@ -73,7 +73,9 @@ struct tmpfs *tmpfs_of_file(const void *data, size_t size, uint32_t mode, uint32
                             int64_t mtime);
 /* The name goes, and with it all that is below: for layers. Dentries are the caller's affair. */
 int tmpfs_remove_whole(struct inode *dir, const struct qstr *name, struct inode *inode);
-/* memfd_create(2): a file without any name. */
+/* A file without any name, which /proc shows as `shown`. */
+int tmpfs_unnamed(const char *shown, int flags, struct file **made);
+/* memfd_create(2). */
 int tmpfs_memfd(const char *name, bool sealable, int flags, struct file **made);
 /* The image's inode number of a file whose data is still the image's own; false if it is not. */
 bool tmpfs_image_nid(struct file *file, uint64_t *nid);

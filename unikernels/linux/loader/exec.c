@@ -10,6 +10,7 @@
 #include "entry/entry.h"
 #include "entry/offsets.h"
 #include "fs/vfs.h"
+#include "ipc/shm.h"
 #include "lib/error.h"
 #include "lib/print.h"
 #include "lib/random.h"
@@ -452,6 +453,7 @@ long exec_program(const char *path, struct exec_strings *strings)
     share_switch(mm);
     mm = NULL;
     if (old) mm_put(old);
+    shm_mappings_changed();
     cred_put(current->cred);
     current->cred = cred;
     cred = NULL;

@@ -18,6 +18,8 @@
 #include "entry/entry.h"
 #include "fs/pidfd.h"
 #include "fs/vfs.h"
+#include "ipc/sem.h"
+#include "ipc/shm.h"
 #include "lib/error.h"
 #include "lib/print.h"
 #include "lib/string.h"
@@ -189,6 +191,7 @@ struct process *process_new(void)
     list_init(&p->tasks);
     list_init(&p->children);
     list_init(&p->sibling_link);
+    list_init(&p->sem_undos);
     list_init(&p->posix_timers);
     wait_queue_init(&p->child_wait);
     wait_queue_init(&p->exit_wait);
@@ -262,6 +265,7 @@ static long copy_process(struct process *child, const struct clone_args64 *args)
     child->sid = parent->sid;
     child->exit_signal = args->flags & CLONE_PARENT ? parent->exit_signal : args->exit_signal;
     child->parent = args->flags & CLONE_PARENT && parent->parent ? parent->parent : parent;
+    shm_mappings_changed();
     return 0;
 }
 
@@ -507,7 +511,9 @@ static void process_end(struct process *p, int status)
     itimers_exit(p);
     process_release_vfork(p);
     if (p->sid == p->pid) tty_session_ended(p->sid);
+    sem_process_exit(p);
     drop_objects(p);
+    shm_mappings_changed();
     memcpy(p->dead_comm, current->comm, sizeof(p->dead_comm));
     p->dead = true;
     wake_orphans(p, p->parent, p);

@@ -117,6 +117,7 @@ struct process {
     int exit_signal;      /* sent to the parent: SIGCHLD, or as clone(2) said */
 
     struct itimers *itimers;       /* time/itimer.c; NULL until used */
+    struct list sem_undos;         /* ipc/sem.c */
     struct list posix_timers;      /* time/posix_timer.c */
     int next_timer_id;
 
