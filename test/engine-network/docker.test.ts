@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { type CommandResult, succeed } from '../support/command.ts';
 import { Dockerd } from '../support/dockerd.ts';
+import { follow } from '../support/follow.ts';
 import { addNamespace, pingFrom, within } from '../support/network.ts';
 import { writeNetworkRootfs } from './image.ts';
 
@@ -75,20 +76,9 @@ describe("docker's networks", function () {
   const serve = async (...options: readonly string[]): Promise<string> => {
     const script = 'httpd -p 80 -h /www && echo ready && exec sleep 1000';
     const id = await docker.docker('run', '-d', ...options, IMAGE, 'sh', '-c', script);
-    await logs(id, 'ready');
+    await follow('docker', [...docker.client, 'logs', '--follow', id], 'ready');
     return id;
   };
-
-  async function logs(id: string, text: string): Promise<void> {
-    const following = spawn('docker', [...docker.client, 'logs', '--follow', id], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    let all = '';
-    for await (const chunk of following.stdout) if ((all += String(chunk)).includes(text)) break;
-    following.kill();
-    await once(following, 'exit');
-    expect(all).to.contain(text);
-  }
 
   const network = (...options: readonly string[]): Promise<string> =>
     docker.docker('network', 'create', ...options);
@@ -164,6 +154,17 @@ describe("docker's networks", function () {
       expect(stdout).to.equal('192.0.2.99      some.test\n2\nAddress: 192.0.2.99\n');
       expect(stderr).to.contain('bad address');
       expect(status).to.not.equal(0);
+    });
+
+    it('a container that was killed serves again, and one that loses its network goes on without', async () => {
+      const id = await serve(...named, '--name=web', '--ip=172.31.1.77');
+      await docker.docker('kill', id);
+      await docker.docker('start', id);
+      await follow('docker', [...docker.client, 'logs', '--follow', id], 'ready\nready');
+      expect(await says(named, 'wget -q -O- http://web/')).to.equal('from the guest\n');
+      await docker.docker('network', 'disconnect', 'named', id);
+      await docker.docker('stop', '--time=0', id);
+      expect(await docker.inspect(id, '.State.ExitCode')).to.equal('137');
     });
 
     it('answers too long for a datagram come over TCP', async () => {

@@ -9,15 +9,24 @@ import { needs, runtime } from './paths.ts';
 
 const OVERLAYFS_MAGIC = 0x794c7630;
 
+export interface PodmanOptions {
+  /** Root's, or an ordinary user's (rootless), who needs an entry in /etc/passwd and no subordinate ids. */
+  readonly user?: number;
+  /** A network namespace that has its bridges and iptables rules. Default: no network at all. */
+  readonly namespace?: string;
+}
+
 export class Podman {
   readonly folder: string;
   readonly cgroupParent: string;
   readonly #user: number | undefined;
   readonly #driver: string;
   readonly #runtime: string;
+  readonly #namespace: string | undefined;
 
-  private constructor(folder: string, user: number | undefined) {
+  private constructor(folder: string, { user, namespace }: PodmanOptions) {
     this.folder = folder;
+    this.#namespace = namespace;
     this.cgroupParent = `/runnc-podman-${String(process.pid)}`;
     this.#user = user;
     this.#driver = user !== undefined || statfsSync(folder).type === OVERLAYFS_MAGIC ? 'vfs' : 'overlay';
@@ -32,10 +41,9 @@ export class Podman {
     }
   }
 
-  /** Root's, or an ordinary user's (rootless), who needs an entry in /etc/passwd and no subordinate ids. */
-  static async start({ user }: { readonly user?: number } = {}): Promise<Podman> {
+  static async start(options: PodmanOptions = {}): Promise<Podman> {
     needs(runtime);
-    const podman = new Podman(mkdtempSync(join(tmpdir(), 'rp-')), user);
+    const podman = new Podman(mkdtempSync(join(tmpdir(), 'rp-')), options);
     try {
       const image = join(podman.folder, 'image.tar');
       await writeImage(image);
@@ -53,6 +61,7 @@ export class Podman {
       ...['--root', `${folder}/root`, '--runroot', `${folder}/run`, '--tmpdir', `${folder}/tmp`],
       ...['--storage-driver', this.#driver, '--cgroup-manager', 'cgroupfs', '--events-backend', 'file'],
       ...['--runtime', this.#runtime],
+      ...(this.#namespace === undefined ? [] : ['--network-config-dir', `${folder}/networks`]),
       // Or it warns of what a user's podman goes without.
       ...(this.#user === undefined ? [] : ['--log-level=error']),
     ];
@@ -66,11 +75,17 @@ export class Podman {
   }
 
   podman(...args: readonly string[]): Promise<string> {
-    return succeed('podman', [...this.client, ...args], this.#as);
+    return succeed(...this.command(args), this.#as);
   }
 
   try(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    return run('podman', [...this.client, ...args], { ...this.#as, ...options });
+    return run(...this.command(args), { ...this.#as, ...options });
+  }
+
+  /** The program and its arguments, for a caller that starts it itself. */
+  command(args: readonly string[]): [program: string, args: readonly string[]] {
+    if (this.#namespace === undefined) return ['podman', [...this.client, ...args]];
+    return ['nsenter', [`--net=/run/netns/${this.#namespace}`, 'podman', ...this.client, ...args]];
   }
 
   run(options: readonly string[], command: readonly string[]): Promise<CommandResult> {
@@ -90,7 +105,7 @@ export class Podman {
     // podman asks for a million open files, which root inside a container may not have.
     if (this.#user !== undefined) return ['--network=none'];
     return [
-      '--network=none',
+      ...(this.#namespace === undefined ? ['--network=none'] : []),
       '--ulimit=nofile=1024:1024',
       '--ulimit=nproc=1024:1024',
       '--cgroup-parent',

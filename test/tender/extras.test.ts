@@ -382,7 +382,7 @@ describe('extras of the tender', () => {
           text,
         );
       };
-      await refused('--channel=files=@4', 'is no UNIX socket');
+      await refused('--channel=files=@4', 'neither a UNIX socket nor a connected UDP socket');
       await refused('--channel=files=@3,window=@4', 'not sealed against shrinking');
       await refused('--channel=files=@3,other=@4', 'expected window=@FD');
       await refused('--channel=files=/dev/null', 'is not @ and the number');
