@@ -17,10 +17,11 @@ test_packages=(
   docker.io podman containerd runc crun            # the callers we are tested with, and the peers of the bench
   busybox-static golang-go              # guests
   erofs-utils                           # the oracle of our EROFS images
+  docker-registry apache2-utils openssl             # registries of images, with and without users
   iproute2 iptables containernetworking-plugins procps bsdutils strace libarchive-tools
 )
 long_packages=(
-  redis-server iperf3 openssl wget # servers and clients for the guest's network, and its bench
+  redis-server iperf3 wget # servers and clients for the guest's network, and its bench
   qemu-system-x86 dbus-daemon systemd # virtual machines with other kernels, one of them under systemd
   debootstrap                         # the base images of our Dockerfile
 )

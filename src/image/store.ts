@@ -20,6 +20,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
@@ -315,19 +316,21 @@ export class ImageStore {
     });
   }
 
-  /** Throws NOT_FOUND naming what is missing of an image. */
-  #checkWhole(descriptor: Descriptor, depth = 0): void {
-    const { digest, size } = descriptor;
-    if (fileSize(this.blobPath(digest)) !== size) throw missing(digest);
-    if (depth > MAX_DEPTH) throw new RunncError('INVALID', `index ${digest}: is nested too deep`);
+  /** The digest of something that the image (of an index: any of its images) consists of and that is not there. */
+  missingPart(descriptor: Descriptor, depth = 0): string | undefined {
+    const isMissing = ({ digest, size }: Descriptor): boolean => fileSize(this.blobPath(digest)) !== size;
+    if (isMissing(descriptor)) return descriptor.digest;
+    if (depth > MAX_DEPTH) throw new RunncError('INVALID', `index ${descriptor.digest}: is nested too deep`);
     if (isIndex(descriptor.mediaType)) {
-      for (const manifest of this.readIndex(descriptor).manifests) this.#checkWhole(manifest, depth + 1);
+      for (const manifest of this.readIndex(descriptor).manifests) {
+        const missing = this.missingPart(manifest, depth + 1);
+        if (missing !== undefined) return missing;
+      }
     } else if (isManifest(descriptor.mediaType)) {
       const { config, layers } = this.readManifest(descriptor);
-      for (const part of [config, ...layers]) {
-        if (fileSize(this.blobPath(part.digest)) !== part.size) throw missing(part.digest);
-      }
+      return [config, ...layers].find(isMissing)?.digest;
     }
+    return undefined;
   }
 
   /** Whatever the blob leads to, if it is a manifest or an index. What is damaged leads nowhere. */
@@ -364,8 +367,13 @@ export class ImageStore {
     });
   }
 
+  /** What a transfer that broke off has left is worth going on with for a day. */
   #sweepTemporary(): void {
-    for (const name of namesIn(`${this.folder}/tmp`)) removeIfUnlocked(`${this.folder}/tmp/${name}`);
+    for (const name of namesIn(`${this.folder}/tmp`)) {
+      const path = `${this.folder}/tmp/${name}`;
+      const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+      if (!name.endsWith('.part') || age > PART_LIFE_MS) removeIfUnlocked(path);
+    }
   }
 
   /** The lock must be held, shared at least: or a prune could be past the leases and not yet at the blob. */
@@ -424,7 +432,8 @@ export class ImageStore {
     added?: Descriptor,
   ): Promise<void> {
     await this.#locked('exclusive', () => {
-      if (added !== undefined) this.#checkWhole(added);
+      const part = added === undefined ? undefined : this.missingPart(added);
+      if (part !== undefined) throw missing(part);
       const index: ImageIndex = {
         schemaVersion: 2,
         mediaType: mediaTypes.index,
@@ -473,6 +482,8 @@ export class ImageStore {
     return storeError(this.folder, error);
   }
 }
+
+const PART_LIFE_MS = 24 * 3600 * 1000;
 
 const READ_BYTES = 256 * 1024;
 
