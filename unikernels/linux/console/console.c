@@ -23,6 +23,7 @@
 #include "lib/print.h"
 #include "mm/kmalloc.h"
 #include "mm/mm.h"
+#include "mm/uaccess.h"
 #include "task/task.h"
 
 /* Of one host call: others run between two of them. */
@@ -78,7 +79,12 @@ static ssize_t host_transfer(const struct stdio *s, const struct iov_iter *it, b
     len = MIN(len, CHUNK_MAX);
     if (!it->kernel && !user_range_ok(at, len, !write))
         return -EFAULT;
-    return write ? host_write(s->fd, (const void *)at, len) : host_read(s->fd, (void *)at, len);
+    for (bool touched = false;; touched = true) {
+        ssize_t n = write ? host_write(s->fd, (const void *)at, len) : host_read(s->fd, (void *)at, len);
+        /* What is closed to be opened by its first touch: ours, not the host's. */
+        if (n != -EFAULT || touched || user_touch(at, len, !write))
+            return n;
+    }
 }
 
 static int64_t stdio_read(struct kiocb *kiocb, struct iov_iter *to)

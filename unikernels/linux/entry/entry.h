@@ -47,6 +47,7 @@ enum work {
     WORK_STRACE = 1u << 3,   /* always, with --strace */
     WORK_FULL = 1u << 4,     /* this call changed all registers */
     WORK_COUNT = 1u << 5,    /* always, where calls are counted */
+    WORK_MEMORY = 1u << 6,   /* memory is low */
 };
 extern volatile uint32_t pending_work;
 

@@ -111,7 +111,7 @@ static void kernel_event(int sig, const struct siginfo64 *info, struct ucontext6
         if (mc->ip >= (uintptr_t)idle_begin && mc->ip < (uintptr_t)idle_end) mc->ip = (uintptr_t)idle_abort;
         return;
     }
-    if (is_page_fault(sig, mc) && mm_fault_in(info->fault.addr, mc->err)) return;
+    if (is_page_fault(sig, mc) && mm_fault_in(info->fault.addr, mc->err, true) == FAULT_RETRY) return;
     uintptr_t to = find_fixup(mc->ip);
     if (!to)
         panic("fault: signal %d at %p, address %p", sig, (void *)mc->ip, (void *)info->fault.addr);
@@ -162,8 +162,11 @@ void signal_event(int sig, const struct siginfo64 *info, struct ucontext64 *uc)
             return;
         }
     }
-    if (fault) {
-        if (is_page_fault(sig, mc) && mm_fault_in(info->fault.addr, mc->err)) return;
+    enum fault_result mended = FAULT_SIGNAL;
+    if (fault && is_page_fault(sig, mc)) mended = mm_fault_in(info->fault.addr, mc->err, false);
+    if (mended == FAULT_RETRY) return;
+    if (mended == FAULT_AGAIN) pending_work |= WORK_RESCHED;
+    if (fault && mended == FAULT_SIGNAL) {
         event.sig = sig;
         event.code = info->si_code;
         event.addr = info->fault.addr;

@@ -62,7 +62,7 @@ static bool poke(uaddr_t at, const void *code, size_t n, int prot)
     uaddr_t start = PAGE_DOWN(at), end = PAGE_UP(at + n);
 
     if (lazy_fill(current->process->mm, start, end)) return false;
-    if (!memory_protect(start, end, PROT_READ | PROT_WRITE)) return false;
+    if (!memory_open(start, end, PROT_READ | PROT_WRITE)) return false;
     memcpy((void *)at, code, n);
     memory_protect(start, end, prot);
     return true;

@@ -7,6 +7,7 @@
 #include "mm/memory.h"
 #include "mm/mm.h"
 #include "mm/page.h"
+#include "mm/rangeset.h"
 #include "mm/uaccess.h"
 #include "task/task.h"
 
@@ -127,17 +128,29 @@ static int open_home(uintptr_t addr, void *to, const void *from, size_t n)
     const struct vma *vma = mm_find(current->process->mm, addr);
     uintptr_t page = addr & PAGE_MASK;
 
-    if (!host_mprotect(page, PAGE_SIZE, PROT_READ | PROT_WRITE) && !vma)
+    if (!memory_open(page, page + PAGE_SIZE, PROT_READ | PROT_WRITE) && !vma)
         return -EFAULT;
     memcpy(to, from, n);
     host_mprotect(page, PAGE_SIZE, vma ? vma->prot : PROT_READ);
     return 0;
 }
 
+bool page_is_untouched(uintptr_t page)
+{
+    uaddr_t at = page & ~PAGE_HOME;
+    struct range r;
+
+    return page & PAGE_HOME && memory_deferred(at, at + PAGE_SIZE, &r);
+}
+
 int page_read(uintptr_t page, size_t offset, void *to, size_t n)
 {
     uintptr_t at = (page & ~PAGE_HOME) + offset;
 
+    if (page_is_untouched(page)) {
+        memset(to, 0, n);
+        return 0;
+    }
     if (page & PAGE_HOME)
         return copy_from_user(to, at, n) ? open_home(at, to, (const void *)at, n) : 0;
     memcpy(to, (const void *)at, n);
@@ -162,6 +175,8 @@ int page_clear(uintptr_t page, size_t offset, size_t n)
         memset((char *)page + offset, 0, n);
         return 0;
     }
+    if (page_is_untouched(page))
+        return 0;
     while (n > 0) {
         size_t part = MIN(n, sizeof(zeros));
         int err = page_write(page, offset, zeros, part);

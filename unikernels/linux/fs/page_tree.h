@@ -31,6 +31,8 @@ void page_tree_free(struct page_tree *tree);
 /* The first page at or after index that is there; false if none. */
 bool page_tree_next(const struct page_tree *tree, uint64_t *index);
 
+/* A mapping's page that nobody has touched yet: it is zero, and takes no memory. */
+bool page_is_untouched(uintptr_t page);
 /* Copies from or to a page of a slot. 0, or -EFAULT where a mapping forbids it. */
 int page_read(uintptr_t page, size_t offset, void *to, size_t n);
 int page_write(uintptr_t page, size_t offset, const void *from, size_t n);

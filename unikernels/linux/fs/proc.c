@@ -10,6 +10,7 @@
 #include "lib/random.h"
 #include "lib/string.h"
 #include "mm/page.h"
+#include "task/oom_kill.h"
 #include "task/task.h"
 #include "task/uts.h"
 #include "time/clock.h"
@@ -32,7 +33,7 @@ static int show_meminfo(struct seq_file *seq, uint64_t arg)
         {"SwapCached", 0}, {"Active", pages.user}, {"Inactive", 0}, {"Unevictable", 0}, {"Mlocked", 0},
         {"SwapTotal", 0}, {"SwapFree", 0}, {"Dirty", 0}, {"Writeback", 0}, {"AnonPages", pages.user}, {"Mapped", 0},
         {"Shmem", 0}, {"Slab", pages.kernel}, {"SReclaimable", 0}, {"SUnreclaim", pages.kernel},
-        {"CommitLimit", pages.total}, {"Committed_AS", pages.user},
+        {"CommitLimit", pages.total}, {"Committed_AS", pages.committed},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         seq_printf(seq, "%s:%*s%8lu kB\n", rows[i].name, (int)(15 - strlen(rows[i].name)), "",
@@ -341,8 +342,9 @@ static int show_vmstat(struct seq_file *seq, uint64_t arg)
     page_stats(&pages);
     size_t used = pages.kernel + pages.user;
     seq_printf(seq, "nr_free_pages %lu\nnr_active_anon %lu\nnr_anon_pages %lu\nnr_slab_unreclaimable %lu\n"
-               "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\noom_kill 0\n",
-               pages.total - MIN(pages.total, used), pages.user, pages.user, pages.kernel);
+               "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\noom_kill %llu\n",
+               pages.total - MIN(pages.total, used), pages.user, pages.user, pages.kernel,
+               (unsigned long long)oom_kills());
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "fs/mount.h"
 #include "fs/proc.h"
 #include "lib/string.h"
+#include "mm/charge.h"
 #include "mm/kmalloc.h"
 #include "mm/mm.h"
 #include "mm/share.h"
@@ -90,16 +91,22 @@ static const char *state_name(char letter)
     }
 }
 
-/* Mapped pages that may be resident: what is writable, or of a file in place. */
-static size_t resident_pages(const struct mm *mm)
+/* Pages of programs and libraries in place, which cost nothing: the host has them in its page cache. */
+static size_t file_pages(const struct mm *mm)
 {
     size_t pages = 0;
 
     for (unsigned i = 0; mm && i < mm->count; i++) {
-        if (mm->vmas[i].prot != PROT_NONE && !(mm->vmas[i].flags & VMA_NORESERVE))
-            pages += (mm->vmas[i].end - mm->vmas[i].start) >> PAGE_SHIFT;
+        const struct vma *v = &mm->vmas[i];
+        if (v->flags & VMA_SEGMENT && v->prot != PROT_NONE)
+            pages += ((v->end - v->start) >> PAGE_SHIFT) - charge_pages(v->start, v->end);
     }
     return pages;
+}
+
+static size_t resident_pages(const struct mm *mm)
+{
+    return mm ? mm_resident(mm) + file_pages(mm) : 0;
 }
 
 static int show_stat(struct seq_file *seq, uint64_t arg)
@@ -142,7 +149,8 @@ static int show_statm(struct seq_file *seq, uint64_t arg)
         return -ESRCH;
     const struct mm *mm = process->mm;
     size_t text = (mm->end_code - mm->start_code + PAGE_SIZE - 1) >> PAGE_SHIFT;
-    seq_printf(seq, "%lu %lu 0 %lu 0 %lu 0\n", mm->pages, resident_pages(mm), text, mm->pages - MIN(text, mm->pages));
+    seq_printf(seq, "%lu %lu %lu %lu 0 %lu 0\n", mm->pages, resident_pages(mm), file_pages(mm), text,
+               mm->pages - MIN(text, mm->pages));
     return 0;
 }
 
@@ -201,16 +209,16 @@ static int show_status(struct seq_file *seq, uint64_t arg)
                "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n",
                process->pid, task->tid, process->pgid, process->sid);
     if (mm) {
-        size_t rss = resident_pages(mm) * 4;
+        size_t rss = resident_pages(mm) * 4, rss_file = file_pages(mm) * 4;
         seq_printf(seq,
                    "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n"
                    "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
                    mm->pages * 4, mm->pages * 4, rss, rss);
         seq_printf(seq,
-                   "RssAnon:\t%8lu kB\nRssFile:\t       0 kB\nRssShmem:\t       0 kB\nVmData:\t%8lu kB\n"
+                   "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t       0 kB\nVmData:\t%8lu kB\n"
                    "VmStk:\t     132 kB\nVmExe:\t%8lu kB\nVmLib:\t       0 kB\nVmPTE:\t       0 kB\n"
                    "VmSwap:\t       0 kB\n",
-                   rss, rss, (mm->end_code - mm->start_code) / 1024);
+                   rss - rss_file, rss_file, mm->data_pages * 4, (mm->end_code - mm->start_code) / 1024);
     }
     seq_printf(seq, "Threads:\t%d\n", process->ntasks);
     show_signals(seq, process, task);

@@ -2,6 +2,7 @@
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
+#include <linux/mman.h>
 #include <linux/stat.h>
 
 #include "fs/tmpfs.h"
@@ -69,7 +70,7 @@ static int get_page(struct tmpfs_inode *t, uint64_t index, uintptr_t **slot)
         return -ENOSPC;
     if (**slot)
         return 0;
-    uint8_t *page = has_space(t) ? page_alloc_zeroed(1) : NULL;
+    uint8_t *page = has_space(t) && page_room() > 0 ? page_alloc_zeroed(1) : NULL;
     if (!page)
         return -ENOSPC;
     int err = fill_from_lower(t, index, page);
@@ -326,11 +327,8 @@ static int punch_hole(struct tmpfs_inode *t, uint64_t offset, uint64_t end)
 
 static int allocate(struct tmpfs_inode *t, uint64_t offset, uint64_t end)
 {
-    struct page_stats stats;
-
     /* What cannot succeed is not begun: it would take all memory first. */
-    page_stats(&stats);
-    if ((end - offset) >> PAGE_SHIFT > stats.total - MIN(stats.total, stats.kernel + stats.user))
+    if ((end - offset) >> PAGE_SHIFT > page_room())
         return -ENOSPC;
     for (uint64_t index = offset >> PAGE_SHIFT; index << PAGE_SHIFT < end; index++) {
         uintptr_t *slot;
@@ -411,6 +409,13 @@ bool tmpfs_image_nid(struct file *file, uint64_t *nid)
     return true;
 }
 
+/* Opens a mapping's page for what the file has there; one that the file has nothing for waits until it is touched. */
+static bool open_for_page(const struct tmpfs_inode *t, uint64_t index, uintptr_t slot, uaddr_t home)
+{
+    return (!slot && index << PAGE_SHIFT >= t->file.lower_size) ||
+           memory_open(home, home + PAGE_SIZE, PROT_READ | PROT_WRITE);
+}
+
 static int tmpfs_share(struct file *file, uint64_t offset, size_t len, void *home, void **existing)
 {
     struct tmpfs_inode *t = tmpfs_inode(file->f_inode);
@@ -436,9 +441,10 @@ static int tmpfs_share(struct file *file, uint64_t offset, size_t len, void *hom
         return -ENOMEM;
 
     tmpfs_dirty(t);
-    /* All slots first: what follows cannot fail for want of memory. */
+    /* All slots and places first: what follows cannot fail for want of memory. */
     for (uint64_t n = 0; n < count; n++) {
-        if (!page_tree_slot(&t->file.pages, first + n, true))
+        const uintptr_t *slot = page_tree_slot(&t->file.pages, first + n, true);
+        if (!slot || !open_for_page(t, first + n, *slot, (uintptr_t)home + (n << PAGE_SHIFT)))
             return -ENOMEM;
     }
     for (uint64_t n = 0; n < count; n++) {
@@ -449,7 +455,7 @@ static int tmpfs_share(struct file *file, uint64_t offset, size_t len, void *hom
             page_free((void *)*slot, 1);
             t->file.pages.pages--;
             account(t, -1);
-        } else if (fill_from_lower(t, first + n, page)) {
+        } else if ((first + n) << PAGE_SHIFT < t->file.lower_size && fill_from_lower(t, first + n, page)) {
             memset(page, 0, PAGE_SIZE); /* a damaged image: reading there would be EIO */
         }
         *slot = (uintptr_t)page | PAGE_HOME;
@@ -492,7 +498,8 @@ static int tmpfs_unshare(struct file *file, uint64_t offset, size_t len, void *h
         uintptr_t *slot = page_tree_slot(&t->file.pages, index, false);
         if (!slot || *slot != ((uintptr_t)page | PAGE_HOME))
             continue;
-        if (last || offset + at >= t->inode.i_size) {
+        if (last || offset + at >= t->inode.i_size ||
+            (offset + at >= t->file.lower_size && page_is_untouched(*slot))) {
             *slot = 0;
             continue;
         }

@@ -9,6 +9,7 @@
 #include "loader/elf_in_place.h"
 #include "mm/file_map.h"
 #include "mm/kmalloc.h"
+#include "mm/lazy.h"
 #include "mm/mm.h"
 #include "mm/share.h"
 
@@ -129,6 +130,8 @@ static int copy_segment(struct mm *mm, const struct elf_program *p, const Elf64_
     }
     uaddr_t rest = MAX(tail, first);
     size_t bytes = first + ph->p_filesz - rest;
+    int err = lazy_fill(mm, PAGE_DOWN(rest), PAGE_UP(rest + bytes));
+    if (err) return err;
     ssize_t n = bytes ? file_read_at(p->file, (void *)rest, bytes, ph->p_offset + (rest - first)) : 0;
     if (n < 0) return (int)n;
     if ((size_t)n != bytes) return -ENOEXEC;

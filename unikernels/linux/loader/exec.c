@@ -18,7 +18,10 @@
 #include "loader/elf.h"
 #include "mm/file_map.h"
 #include "mm/kmalloc.h"
+#include "mm/lazy.h"
+#include "mm/memory.h"
 #include "mm/mm.h"
+#include "mm/page.h"
 #include "mm/share.h"
 #include "mm/uaccess.h"
 #include "task/cred_impl.h"
@@ -36,6 +39,8 @@
 #define STACK_MIN (128ul << 10)
 #define STACK_MAX (1ul << 30)
 #define STACK_DEFAULT (8ul << 20)
+#define STACK_FIRST (256ul << 10) /* opened at once: few programs go deeper */
+#define STACK_SHARE 8             /* of the container's limit, where the stack counts as a whole */
 #define HEAP_HOLE (1ul << 30)
 #define PLATFORM "x86_64"
 #define AT_MINSIGSTKSZ_ 51
@@ -247,15 +252,24 @@ static void fill_auxv(struct mm *mm, const struct elf_program *p, const struct e
     add_aux(mm, AT_NULL, 0);
 }
 
-static long map_stack(struct mm *mm, bool executable, struct stack_writer *w)
+static long map_stack(struct mm *mm, bool executable, const struct exec_strings *s, const struct prefix *prefix,
+                      struct stack_writer *w)
 {
+    size_t first = STACK_FIRST + s->used + (s->argc + s->envc) * sizeof(uint64_t);
     uint64_t limit = task_rlimit(RLIMIT_STACK);
     size_t size = limit == RLIM64_INFINITY ? STACK_DEFAULT : PAGE_UP(MIN(MAX(limit, STACK_MIN), STACK_MAX));
     int prot = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
+    struct page_stats stats;
+
+    page_stats(&stats);
+    if (!memory_is_closed()) size = MIN(size, MAX(PAGE_DOWN(stats.total * PAGE_SIZE / STACK_SHARE), STACK_MIN + PAGE_UP(first)));
     uaddr_t start = mm_find_stack(mm, size);
 
     if (!start) return -ENOMEM;
     long r = mm_map_anonymous(mm, start, size, prot, VMA_STACK | VMA_NORESERVE);
+    if (r < 0) return r;
+    for (unsigned i = 0; i < prefix->count; i++) first += strlen(prefix->words[i]);
+    r = lazy_fill(mm, start + size - MIN(PAGE_UP(first), size), start + size);
     if (r < 0) return r;
     w->low = start;
     w->sp = start + size - sizeof(uint64_t);
@@ -395,7 +409,7 @@ static int install(struct file *file, const struct elf_program *program, const s
 
     int err = elf_load(mm, program, &place);
     if (!err && interp->file) err = elf_load(mm, interp, &interp_place);
-    if (!err) err = (int)map_stack(mm, program->executable_stack, &writer);
+    if (!err) err = (int)map_stack(mm, program->executable_stack, strings, prefix, &writer);
     if (err) return err;
     map_vdso(mm);
     place_heap(mm, program, &place);

@@ -4,69 +4,105 @@
 
 #include "lib/error.h"
 #include "lib/string.h"
+#include "mm/charge.h"
 #include "mm/file_map.h"
 #include "mm/memory.h"
 #include "mm/mm.h"
+#include "mm/page.h"
 #include "mm/rangeset.h"
 #include "mm/share.h"
 
-#define CHUNK (64ul << 10) /* filled at a touch: two host calls for each */
+/*
+ * A touch opens more than its page, for each costs two host calls: the more, the
+ * longer touches come in a row; less where the limit is near; and more where the
+ * host is about to run out of mappings.
+ */
+#define CHUNK_MIN (64ul << 10)
+#define CHUNK_MAX (2ul << 20)
+#define ROOM_SHARE 16      /* of what is left */
+#define CROWD_PIECES 8192u /* of them: a chunk grows fourfold for each so many */
 
-/* What is mapped but not filled yet. Processes that both map an address with something missing map the same file there. */
-static struct rangeset missing;
+static struct range last; /* opened by the last touch */
 
-bool lazy_add(uaddr_t start, uaddr_t end)
+static bool from_file(const struct vma *v)
 {
-    return rangeset_add(&missing, start, end);
+    return v->file && !(v->flags & (VMA_SEGMENT | VMA_HOME));
 }
 
-void lazy_drop(uaddr_t start, uaddr_t end)
+/* One piece that lies in one vma and is deferred as a whole. */
+static int fill(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end, bool always)
 {
-    rangeset_remove(&missing, start, end);
-}
-
-bool lazy_missing(uaddr_t start, uaddr_t end, struct range *found)
-{
-    return rangeset_first(&missing, start, end, found);
-}
-
-/* One piece that lies in one vma and is missing as a whole. */
-static int fill(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end)
-{
-    if (!memory_protect(start, end, PROT_READ | PROT_WRITE)) return -ENOMEM;
-    for (uaddr_t a = start; a < end;) {
+    if (always) {
+        memory_open_always(start, end, PROT_READ | PROT_WRITE);
+    } else if (from_file(v)) {
+        if (!memory_open(start, end, PROT_READ | PROT_WRITE)) return -ENOMEM;
+    } else if (!memory_claim(start, end, v->prot)) {
+        return -ENOMEM;
+    }
+    for (uaddr_t a = start; from_file(v) && a < end;) {
         ssize_t n = file_read_at(v->file, (void *)a, end - a, v->offset + (a - v->start));
-        if (n < 0) return -EIO;
+        if (n < 0) {
+            memory_close(start, end);
+            return -EIO;
+        }
         if (!n) break; /* the file's last page ends in zeroes */
         a += (size_t)n;
     }
-    rangeset_remove(&missing, start, end);
+    if (v->flags & VMA_SHARED) return memory_protect(start, end, share_union_prot(mm, start, v->prot)) ? 0 : -ENOMEM;
     return share_protect(mm, start, end, v->prot) ? 0 : -ENOMEM;
 }
 
-int lazy_fill(struct mm *mm, uaddr_t start, uaddr_t end)
+static int fill_deferred(struct mm *mm, uaddr_t start, uaddr_t end, bool always)
 {
     struct range r;
 
-    while (rangeset_first(&missing, start, end, &r)) {
+    while (memory_deferred(start, end, &r)) {
         const struct vma *v = mm_find(mm, r.start);
         start = r.end;
-        if (!v || !v->file) continue; /* another process's */
+        if (!v) continue; /* another process's */
         start = MIN(r.end, v->end);
-        int err = fill(mm, v, r.start, start);
+        int err = fill(mm, v, r.start, start, always);
         if (err) return err;
     }
     return 0;
 }
 
-bool lazy_fault(struct mm *mm, uaddr_t addr)
+int lazy_fill(struct mm *mm, uaddr_t start, uaddr_t end)
+{
+    return fill_deferred(mm, start, end, false);
+}
+
+static size_t chunk(uaddr_t page)
+{
+    bool in_a_row = page == last.end || page + PAGE_SIZE == last.start;
+    size_t size = in_a_row ? MIN((last.end - last.start) * 2, CHUNK_MAX) : CHUNK_MIN;
+    size_t least = PAGE_SIZE, most = MAX(page_room() / ROOM_SHARE, 1ul) * PAGE_SIZE;
+
+    size = MAX(size, CHUNK_MIN);
+    while (size > most) size /= 2;
+    for (unsigned n = charge_pieces(); n > CROWD_PIECES; n -= CROWD_PIECES) least = MAX(least * 4, CHUNK_MIN);
+    return MIN(MAX(size, least), CHUNK_MAX);
+}
+
+int lazy_fault(struct mm *mm, uaddr_t addr, int needed, bool always)
 {
     struct range r;
     uaddr_t page = PAGE_DOWN(addr);
+    /* What can be written or executed can be read, unless the processor knows better: it says so by another fault. */
+    int enough = needed == PROT_READ ? PROT_READ | PROT_WRITE | PROT_EXEC : needed;
 
-    if (!rangeset_first(&missing, page, page + PAGE_SIZE, &r)) return false;
+    if (!memory_deferred(page, page + PAGE_SIZE, &r)) return 0;
     const struct vma *v = mm_find(mm, addr);
-    if (!v || !v->file || !v->prot) return false;
-    uaddr_t start = MAX(ALIGN_DOWN(addr, CHUNK), v->start), end = MIN(ALIGN_DOWN(addr, CHUNK) + CHUNK, v->end);
-    return !lazy_fill(mm, start, end);
+    if (!v || !(v->prot & enough) || (v->flags & VMA_HOME && mm_beyond_file(mm, addr))) return 0;
+    size_t size = always ? PAGE_SIZE : chunk(page);
+    for (;; size /= 2) {
+        uaddr_t start = MAX(ALIGN_DOWN(addr, size), v->start), end = MIN(ALIGN_DOWN(addr, size) + size, v->end);
+        if (v->flags & VMA_HOME) end = MIN(end, v->start + (PAGE_UP(file_size(v->file)) - v->offset));
+        int err = fill_deferred(mm, start, end, always);
+        if (err == -ENOMEM && size > PAGE_SIZE) continue;
+        if (err) return err == -ENOMEM ? err : 0;
+        last = (struct range){start, end};
+        if (size > PAGE_SIZE && !from_file(v)) memory_note_untouched(start, end);
+        return 1;
+    }
 }

@@ -6,6 +6,8 @@
 #include "boot/layout.h"
 #include "lib/print.h"
 #include "lib/string.h"
+#include "mm/charge.h"
+#include "mm/page.h"
 #include "mm/rangeset.h"
 #include "mm/trampoline.h"
 #include "tender/common/abi/runnc_segments.h"
@@ -21,7 +23,13 @@ static struct {
      * was hardly touched costs nothing to drop.
      */
     struct rangeset dirty;
+    struct rangeset deferred, untouched;
 } memory;
+
+/* Memory is open at once if it takes no more than this part of what is left; so some is always left. */
+#define EAGER_SHARE 2
+/* And if that leaves this part of the limit. */
+#define LOW_SHARE 8
 
 /* The companion's header and index are for the kernel to read. */
 static void open_index(const struct runnc_boot_info *info)
@@ -44,6 +52,7 @@ void memory_init(uaddr_t user_end)
     const uintptr_t image = (uintptr_t)kernel_start, info_start = PAGE_DOWN((uintptr_t)info);
 
     memory.memctl = host_has_memctl();
+    charge_init(user_end);
     if (info->segments)
         memory.companion = (struct range){info->segments, PAGE_UP(info->segments + info->segments_size)};
     if (info->program) memory.program = (struct range){info->program, info->program + info->program_size};
@@ -132,10 +141,109 @@ void memory_wipe(uaddr_t start, uaddr_t end)
         if (!page_is_zero((const uint64_t *)a)) memset((void *)a, 0, PAGE_SIZE);
 }
 
+bool memory_defer(uaddr_t start, uaddr_t end)
+{
+    return rangeset_add(&memory.deferred, start, end);
+}
+
+bool memory_close(uaddr_t start, uaddr_t end)
+{
+    if (!memory_defer(start, end)) return false;
+    host_discard(start, end - start);
+    host_mprotect(start, end - start, PROT_NONE);
+    uncharge(start, end);
+    return true;
+}
+
+bool memory_deferred(uaddr_t start, uaddr_t end, struct range *found)
+{
+    return rangeset_first(&memory.deferred, start, end, found);
+}
+
+void memory_note_untouched(uaddr_t start, uaddr_t end)
+{
+    rangeset_add(&memory.untouched, start, end); /* a hint */
+}
+
+struct rangeset memory_take_untouched(void)
+{
+    struct rangeset all = memory.untouched;
+
+    memory.untouched = (struct rangeset){0};
+    return all;
+}
+
+static bool ample_room(size_t pages)
+{
+    struct page_stats stats;
+    size_t room = page_room();
+
+    page_stats(&stats);
+    return pages <= room / EAGER_SHARE && room - pages >= stats.total / LOW_SHARE;
+}
+
+/* Nothing of [start, end) is deferred yet. closed: the host lets nobody in there. */
+static bool protect(uaddr_t start, uaddr_t end, int prot, bool closed)
+{
+    size_t cost = prot == PROT_NONE ? 0 : charge_cost(start, end, !(prot & PROT_WRITE));
+    struct range r;
+
+    if (!cost) return (closed && prot == PROT_NONE) || host_mprotect(start, end - start, prot);
+    if (ample_room(cost)) {
+        if (!(prot & PROT_WRITE)) return charge_tables(start, end) && host_mprotect(start, end - start, prot);
+        if (!charge(start, end)) return false;
+        memory_note_untouched(start, end);
+        return host_mprotect(start, end - start, prot);
+    }
+    for (uaddr_t a = start; a < end; a = r.end) {
+        if (!charge_first(a, end, &r)) r = (struct range){end, end};
+        if (a < r.start) {
+            if (!closed && !host_mprotect(a, r.start - a, PROT_NONE)) return false;
+            if (!memory_defer(a, r.start)) return false;
+        }
+        if (r.start < r.end && !host_mprotect(r.start, r.end - r.start, prot)) return false;
+    }
+    return true;
+}
+
+static bool protect_others(uaddr_t start, uaddr_t end, int prot, bool closed)
+{
+    struct range r;
+
+    for (uaddr_t a = start; a < end; a = r.end) {
+        if (!rangeset_first(&memory.deferred, a, end, &r)) r = (struct range){end, end};
+        if (a < r.start && !protect(a, r.start, prot, closed)) return false;
+    }
+    return true;
+}
+
 bool memory_protect(uaddr_t start, uaddr_t end, int prot)
 {
-    if (memory.memctl) return host_mprotect(start, end - start, prot);
-    return !(prot & PROT_WRITE) || rangeset_add(&memory.dirty, start, end);
+    if (memory.memctl) return protect_others(start, end, prot, false);
+    return !(prot & PROT_WRITE) || (charge(start, end) && rangeset_add(&memory.dirty, start, end));
+}
+
+bool memory_claim(uaddr_t start, uaddr_t end, int prot)
+{
+    if (!(prot & PROT_WRITE ? charge(start, end) : charge_tables(start, end))) return false;
+    return rangeset_remove(&memory.deferred, start, end);
+}
+
+bool memory_open(uaddr_t start, uaddr_t end, int prot)
+{
+    if (!memory.memctl) return memory_protect(start, end, prot);
+    return memory_claim(start, end, prot) && host_mprotect(start, end - start, prot);
+}
+
+void memory_open_always(uaddr_t start, uaddr_t end, int prot)
+{
+    charge_always(start, end);
+    if (!memory.memctl) {
+        rangeset_add(&memory.dirty, start, end);
+        return;
+    }
+    if (!rangeset_remove(&memory.deferred, start, end) || !host_mprotect(start, end - start, prot))
+        panic("the host refuses to open guest memory");
 }
 
 static void wipe_dirty(uaddr_t start, uaddr_t end)
@@ -154,19 +262,21 @@ bool memory_commit(uaddr_t start, uaddr_t end, int prot)
         return memory_protect(start, end, prot);
     }
     if (memory_in_companion(start, end)) {
-        if (!host_mprotect(start, end - start, PROT_READ | PROT_WRITE)) return false;
+        if (!memory_open(start, end, PROT_READ | PROT_WRITE)) return false;
         memory_wipe(start, end);
         return prot == (PROT_READ | PROT_WRITE) || host_mprotect(start, end - start, prot);
     }
-    return prot == PROT_NONE || host_mprotect(start, end - start, prot);
+    return protect_others(start, end, prot, true);
 }
 
 void memory_discard(uaddr_t start, uaddr_t end)
 {
-    if (memory.memctl)
+    if (memory.memctl) {
         host_discard(start, end - start);
-    else
+        memory_note_untouched(start, end);
+    } else {
         wipe_dirty(start, end);
+    }
 }
 
 void memory_release(uaddr_t start, uaddr_t end)
@@ -174,4 +284,8 @@ void memory_release(uaddr_t start, uaddr_t end)
     if (!memory.memctl) return;
     host_discard(start, end - start);
     host_mprotect(start, end - start, PROT_NONE);
+    uncharge(start, end);
+    rangeset_remove(&memory.untouched, start, end);
+    /* If that fails, the next mapping there is opened by its first touch. */
+    rangeset_remove(&memory.deferred, start, end);
 }

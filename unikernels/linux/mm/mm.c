@@ -8,14 +8,17 @@
 #include "boot/layout.h"
 #include "entry/entry.h"
 #include "lib/string.h"
+#include "mm/charge.h"
 #include "mm/file_map.h"
 #include "mm/kmalloc.h"
 #include "mm/lazy.h"
 #include "mm/memory.h"
 #include "mm/rangeset.h"
+#include "mm/reclaim.h"
 #include "mm/share.h"
 #include "mm/trampoline.h"
 #include "mm/vma.h"
+#include "task/oom_kill.h"
 #include "task/task.h"
 
 #define STACK_GUARD_GAP (256 * PAGE_SIZE) /* as Linux's stack_guard_gap */
@@ -245,13 +248,29 @@ static bool open_grown(struct mm *mm, uaddr_t addr, uint64_t err)
     return memory_protect(page, page + PAGE_SIZE, v->prot);
 }
 
-bool mm_fault_in(uaddr_t addr, uint64_t err)
+/* 1: mended; 0: the program's fault; -ENOMEM. */
+static int fault_once(struct mm *mm, uaddr_t addr, uint64_t err, bool always)
 {
-    if (!current || !current->process || !current->process->mm) return false;
-    struct mm *mm = current->process->mm;
     int needed = err & FAULT_EXEC ? PROT_EXEC : err & FAULT_WRITE ? PROT_WRITE : PROT_READ;
-    return user_range_max(addr) && (lazy_fault(mm, addr) || share_fault(mm, addr, needed) || grow_down(mm, addr) ||
-                                    open_grown(mm, addr, err));
+    int r = lazy_fault(mm, addr, needed, always);
+
+    if (!r) r = share_fault(mm, addr, needed);
+    return r ? r : grow_down(mm, addr) || open_grown(mm, addr, err);
+}
+
+enum fault_result mm_fault_in(uaddr_t addr, uint64_t err, bool in_kernel)
+{
+    if (!current || !current->process || !current->process->mm) return FAULT_SIGNAL;
+    struct mm *mm = current->process->mm;
+    if (!user_range_max(addr)) return FAULT_SIGNAL;
+
+    int r = fault_once(mm, addr, err, false);
+    if (r == -ENOMEM && reclaim_untouched()) r = fault_once(mm, addr, err, false);
+    if (r != -ENOMEM) return r > 0 ? FAULT_RETRY : FAULT_SIGNAL;
+    oom_kill();
+    /* The kernel goes on with what it has begun, with a page over the limit; a program waits until somebody is gone. */
+    if (!in_kernel) return FAULT_AGAIN;
+    return fault_once(mm, addr, err, true) > 0 ? FAULT_RETRY : FAULT_SIGNAL;
 }
 
 int mm_fault_code(struct mm *mm, uaddr_t addr)
@@ -265,4 +284,12 @@ bool mm_beyond_file(struct mm *mm, uaddr_t addr)
 
     return v && v->file && !(v->flags & VMA_SEGMENT) &&
            v->offset + (PAGE_DOWN(addr) - v->start) >= PAGE_UP(file_size(v->file));
+}
+
+size_t mm_resident(const struct mm *mm)
+{
+    size_t pages = 0;
+
+    for (unsigned i = 0; i < mm->count; i++) pages += charge_pages(mm->vmas[i].start, mm->vmas[i].end);
+    return pages + (size_t)share_difference(mm);
 }

@@ -123,17 +123,25 @@ bool user_range_ok(uaddr_t addr, size_t n, bool write);
 /* Bytes from addr to the end of the programs' part; 0 if addr is outside. */
 size_t user_range_max(uaddr_t addr);
 
+enum fault_result {
+    FAULT_SIGNAL, /* the program's own */
+    FAULT_RETRY,  /* mended: the instruction can be tried again */
+    FAULT_AGAIN,  /* memory has run out and some process is being killed for it: when others have run */
+};
 /*
- * A fault at addr, err being the processor's error code: true if it was mended (a
- * stack or a file that grew) and the instruction can be tried again.
+ * A fault at addr, err being the processor's error code: memory that nobody had
+ * touched, a page that processes shared, a stack or a file that grew. in_kernel:
+ * the kernel touched it, and cannot wait.
  */
-bool mm_fault_in(uaddr_t addr, uint64_t err);
+enum fault_result mm_fault_in(uaddr_t addr, uint64_t err, bool in_kernel);
 /* The page lies in a file mapping behind the file's last page: SIGBUS. */
 bool mm_beyond_file(struct mm *mm, uaddr_t addr);
 /* The kernel keeps this part of the address space for itself. */
 bool mm_is_reserved(uaddr_t start, uaddr_t end);
 /* Another process has something at [start, end). */
 bool mm_mapped_elsewhere(const struct mm *mm, uaddr_t start, uaddr_t end);
+/* Pages that it costs: what it maps and somebody may have touched, as the account has it, and its own copies. */
+size_t mm_resident(const struct mm *mm);
 /* SEGV_MAPERR or SEGV_ACCERR. */
 int mm_fault_code(struct mm *mm, uaddr_t addr);
 

@@ -9,11 +9,11 @@
 #include "entry/entry.h"
 #include "lib/error.h"
 #include "lib/string.h"
+#include "mm/charge.h"
 #include "mm/file_map.h"
 #include "mm/lazy.h"
 #include "mm/memory.h"
 #include "mm/mm.h"
-#include "mm/page.h"
 #include "mm/rangeset.h"
 #include "mm/share.h"
 #include "mm/vma.h"
@@ -22,6 +22,10 @@
 
 /* Smaller mappings are filled at once: a fault costs more than copying this much. */
 #define LAZY_MIN (128ul << 10)
+
+#define MOVE_STEP (1ul << 20) /* mremap has so much twice, for a moment */
+
+#define UNSHARE_STEP (128ul << 10) /* and munmap of a shared file */
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
@@ -36,18 +40,24 @@ static bool range_valid(uaddr_t addr, size_t len)
     return user_range_max(addr) >= len && len;
 }
 
-/* Would the program exceed its limits with this much more? */
+/*
+ * Would the program exceed its limits with this much more? The container's limit is not among them: as on Linux a
+ * program may reserve more than that (Go, V8 and the JVM do), and what it touches counts.
+ */
 static bool over_limits(struct mm *mm, size_t len, int prot, int flags)
 {
     size_t pages = len / PAGE_SIZE;
-    struct page_stats stats;
 
     if (mm->pages + pages > task_rlimit(RLIMIT_AS) / PAGE_SIZE) return true;
     if (!(prot & PROT_WRITE) || flags & MAP_SHARED) return false;
-    if (mm->data_pages + pages > task_rlimit(RLIMIT_DATA) / PAGE_SIZE) return true;
-    /* As Linux's heuristic overcommit: one request that can never be met is refused. */
-    page_stats(&stats);
-    return !(flags & MAP_NORESERVE) && pages > stats.total - MIN(stats.kernel, stats.total);
+    return mm->data_pages + pages > task_rlimit(RLIMIT_DATA) / PAGE_SIZE;
+}
+
+/* Zeroed and open for the kernel to write to. */
+static bool commit_now(uaddr_t start, uaddr_t end)
+{
+    if (memory_is_closed() && !memory_in_companion(start, end)) return memory_open(start, end, PROT_READ | PROT_WRITE);
+    return memory_commit(start, end, PROT_READ | PROT_WRITE);
 }
 
 /*
@@ -61,9 +71,9 @@ static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *fil
 
     if (filled == start) return 0;
     if (filled - start >= LAZY_MIN && memory_is_closed() && !memory_in_companion(start, filled) &&
-        lazy_add(start, filled))
+        memory_defer(start, filled))
         return 0;
-    if (!memory_commit(start, filled, PROT_READ | PROT_WRITE)) return -ENOMEM;
+    if (!commit_now(start, filled)) return -ENOMEM;
     for (uaddr_t a = start; a < filled;) {
         ssize_t n = file_read_at(file, (void *)a, filled - a, offset + (a - start));
         if (n < 0) return (int)n;
@@ -119,7 +129,6 @@ static void give_back(struct mm *mm, uaddr_t start, uaddr_t end)
 
     share_drop(mm, start, end);
     for (uaddr_t a = start; share_alone(mm, a, end, &alone); a = alone.end) {
-        lazy_drop(alone.start, alone.end);
         memory_release(alone.start, alone.end);
     }
 }
@@ -131,11 +140,14 @@ static void leave(struct mm *mm, const struct vma *v)
 
     if (!(v->prot & PROT_EXEC) && !(v->flags & VMA_HOME)) return;
     for (uaddr_t a = v->start; share_alone(mm, a, v->end, &alone); a = alone.end) {
-        size_t len = alone.end - alone.start;
         if (v->prot & PROT_EXEC) patch_forget(alone.start, alone.end);
         if (!(v->flags & VMA_HOME)) continue;
         memory_protect(alone.start, alone.end, PROT_READ | PROT_WRITE);
-        file_unshare_pages(v->file, v->offset + (alone.start - v->start), len, (void *)alone.start);
+        for (uaddr_t at = alone.start; at < alone.end; at += UNSHARE_STEP) {
+            size_t step = MIN(UNSHARE_STEP, alone.end - at);
+            file_unshare_pages(v->file, v->offset + (at - v->start), step, (void *)at);
+            memory_release(at, at + step);
+        }
     }
 }
 
@@ -234,7 +246,11 @@ static long map_at(struct mm *mm, uaddr_t addr, size_t len, int prot, uint32_t v
     if (memory_in_companion(addr, addr + len)) add.flags |= VMA_SEGMENT;
     if (prot & PROT_WRITE) add.flags |= VMA_WRITTEN;
     if (vma_flags & VMA_SHARED && mm_mapped_elsewhere(mm, addr, addr + len)) err = -ENOMEM;
-    if (!err) err = populate(mm, addr, addr + len, prot, file, offset);
+    /* A first stack is reserved as a whole, and little of it is ever touched. */
+    if (!err && vma_flags & VMA_STACK && memory_is_closed())
+        err = memory_defer(addr, addr + len) ? 0 : -ENOMEM;
+    else if (!err)
+        err = populate(mm, addr, addr + len, prot, file, offset);
     if (!err && !vma_insert(mm, &add)) err = -ENOMEM;
     if (!err) return (long)addr;
     give_back(mm, addr, addr + len);
@@ -435,8 +451,6 @@ long mm_protect(struct mm *mm, uaddr_t addr, size_t len, int prot)
             return -ENOMEM;
         done = v->end;
     }
-    int err = lazy_fill(mm, addr, done);
-    if (err) return err;
     if (done > addr && !protect_range(mm, addr, done, prot)) return -ENOMEM;
     for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < done; i++)
         vma_set_prot(mm, &mm->vmas[i], prot);
@@ -456,16 +470,16 @@ static void forget_common(struct mm *mm, const struct vma *v, uaddr_t start, uad
 /* madvise(MADV_DONTNEED) where nobody else has anything. */
 static void forget_alone(const struct vma *v, uaddr_t start, uaddr_t end)
 {
-    memory_discard(start, end);
-    lazy_drop(start, end);
     if (v->file && !(v->flags & VMA_SEGMENT)) {
-        memory_protect(start, end, PROT_NONE);
+        memory_release(start, end);
         fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
-    } else if (!v->file && v->flags & VMA_SEGMENT) {
-        memory_commit(start, end, host_prot(v->prot));
-    } else if (v->file && v->prot & PROT_EXEC) {
-        patch_forget(start, end);
+        return;
     }
+    memory_discard(start, end);
+    if (!v->file && v->flags & VMA_SEGMENT)
+        memory_commit(start, end, host_prot(v->prot));
+    else if (v->file && v->prot & PROT_EXEC)
+        patch_forget(start, end);
 }
 
 /* madvise(MADV_DONTNEED) of one vma: back to what a first touch would find. */
@@ -505,11 +519,42 @@ static long move_home(struct mm *mm, const struct vma *old, uaddr_t from, size_t
 }
 
 /* What a grown mapping of a file shows behind its old end; pages behind the file's stay closed. */
-static int fill_tail(uaddr_t start, uaddr_t end, const struct vma *v)
+static int fill_tail(struct mm *mm, uaddr_t start, uaddr_t end, const struct vma *v)
 {
+    struct range alone;
+
     if (start == end) return 0;
     if (!memory_protect(start, end, PROT_NONE)) return -ENOMEM;
+    for (uaddr_t a = start; share_alone(mm, a, end, &alone); a = alone.end) memory_release(alone.start, alone.end);
     return fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
+}
+
+/*
+ * Copies what is charged of [from, from + len), which is readable; the rest are
+ * zeroes. give: nobody else has the source, which goes back to the account piece
+ * by piece, so that a mapping as large as all of the container's memory can move.
+ */
+static int move_contents(uaddr_t from, uaddr_t to, size_t len, bool all, bool give)
+{
+    bool given = false;
+    struct range r;
+
+    for (uaddr_t a = from, end = from + len; a < end; a = r.end) {
+        if (all)
+            r = (struct range){a, end};
+        else if (!charge_first(a, end, &r))
+            break;
+        r.end = MIN(r.end, r.start + MOVE_STEP);
+        uaddr_t at = to + (r.start - from);
+        if (!memory_open(at, at + (r.end - r.start), PROT_READ | PROT_WRITE)) {
+            if (!given) return -ENOMEM;
+            memory_open_always(at, at + (r.end - r.start), PROT_READ | PROT_WRITE);
+        }
+        memcpy((void *)at, (const void *)r.start, r.end - r.start);
+        if (give) memory_release(r.start, r.end);
+        given = give;
+    }
+    return 0;
 }
 
 static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, size_t old_len, size_t new_len,
@@ -523,14 +568,22 @@ static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, siz
         return flags & MREMAP_DONTUNMAP ? -ENOMEM : move_home(mm, old, from, old_len, new_len, to);
     /* What others share with us cannot be at two places. */
     if (source.flags & VMA_SHARED && mm_mapped_elsewhere(mm, from, from + old_len)) return -ENOMEM;
-    int err = lazy_fill(mm, from, from + keep);
+    bool anonymous = !source.file && !(source.flags & VMA_SEGMENT) && memory_is_closed();
+    int err = anonymous ? 0 : lazy_fill(mm, from, from + keep);
     if (err) return err;
     if (source.file) file_get(source.file);
     long r = map_at(mm, to, new_len, PROT_READ | PROT_WRITE, source.flags & ~(uint32_t)VMA_SEGMENT, NULL, 0);
     if (r < 0) goto out;
     /* Also for pages behind a file's end, which are closed. */
     if (!(prot & PROT_READ) || source.file) memory_protect(from, from + keep, PROT_READ);
-    memcpy((void *)to, (const void *)from, keep);
+    err = move_contents(from, to, keep, !anonymous,
+                        anonymous && !(flags & MREMAP_DONTUNMAP) && !mm_mapped_elsewhere(mm, from, from + old_len));
+    if (err) {
+        share_protect(mm, from, from + keep, host_prot(prot));
+        unmap_range(mm, to, to + new_len);
+        r = err;
+        goto out;
+    }
     unsigned i = vma_index(mm, to);
     if (!vma_split(mm, to, to + new_len)) {
         r = -ENOMEM;
@@ -542,7 +595,7 @@ static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, siz
     source.file = NULL;
     vma_set_prot(mm, &mm->vmas[i], prot);
     if (prot != (PROT_READ | PROT_WRITE)) share_protect(mm, to, to + new_len, host_prot(prot));
-    if (mm->vmas[i].file) fill_tail(to + keep, to + new_len, &mm->vmas[i]);
+    if (mm->vmas[i].file) fill_tail(mm, to + keep, to + new_len, &mm->vmas[i]);
     vma_join(mm, to, to + new_len + 1);
     if (flags & MREMAP_DONTUNMAP) {
         share_protect(mm, from, from + old_len, host_prot(prot));

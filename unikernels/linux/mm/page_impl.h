@@ -11,7 +11,7 @@ struct page {
     uint32_t next, prev; /* on a free list or a slab list: indices */
     uint8_t kind;        /* enum page_kind */
     uint8_t order;
-    bool clean;          /* free and known to be zero */
+    uint16_t dirty;      /* free: at most so many of its pages may be resident, and not zero */
     uint8_t slab_class;
     uint16_t slab_used;
     uint16_t slab_total;
@@ -23,7 +23,13 @@ struct page *page_of(const void *p);
 
 /* At boot: the arena is [start, end), the limit is of kernel and programs together. */
 void page_init(uintptr_t start, uintptr_t end, uint64_t limit_bytes);
-/* Programs' writable memory grew (or shrank) by this many pages. */
+/*
+ * The other accounts, in pages: programs' memory, what they could write to, the
+ * host's page tables; and the number of its mappings, which cost less than a page each.
+ */
 void page_account_user(ssize_t pages);
+void page_account_committed(ssize_t pages);
+void page_account_tables(size_t pages);
+void page_account_mappings(ssize_t n);
 
 #endif

@@ -54,18 +54,17 @@ bool rangeset_add(struct rangeset *set, uaddr_t start, uaddr_t end)
     return true;
 }
 
-void rangeset_remove(struct rangeset *set, uaddr_t start, uaddr_t end)
+bool rangeset_remove(struct rangeset *set, uaddr_t start, uaddr_t end)
 {
     unsigned i = find(set, start);
 
     if (i < set->count && set->ranges[i].start < start) {
         struct range r = set->ranges[i];
         if (r.end > end) {
-            /* Without memory for the second half the hole stays in the set: it is only a hint to wipe. */
-            if (!make_room(set, i)) return;
+            if (!make_room(set, i)) return false;
             set->ranges[i].end = start;
             set->ranges[i + 1].start = end;
-            return;
+            return true;
         }
         set->ranges[i++].end = start;
     }
@@ -73,6 +72,7 @@ void rangeset_remove(struct rangeset *set, uaddr_t start, uaddr_t end)
     while (j < set->count && set->ranges[j].end <= end) j++;
     drop(set, i, j);
     if (i < set->count && set->ranges[i].start < end) set->ranges[i].start = end;
+    return true;
 }
 
 bool rangeset_first(const struct rangeset *set, uaddr_t start, uaddr_t end, struct range *found)
@@ -84,4 +84,13 @@ bool rangeset_first(const struct rangeset *set, uaddr_t start, uaddr_t end, stru
     found->start = MAX(set->ranges[i].start, start);
     found->end = MIN(set->ranges[i].end, end);
     return true;
+}
+
+size_t rangeset_bytes(const struct rangeset *set, uaddr_t start, uaddr_t end)
+{
+    size_t bytes = 0;
+
+    for (unsigned i = find(set, start); i < set->count && set->ranges[i].start < end; i++)
+        bytes += MIN(set->ranges[i].end, end) - MAX(set->ranges[i].start, start);
+    return bytes;
 }

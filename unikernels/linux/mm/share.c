@@ -3,13 +3,13 @@
 #include <asm/mman.h>
 
 #include "lib/error.h"
-#include "lib/print.h"
 #include "lib/string.h"
+#include "mm/charge.h"
 #include "mm/file_map.h"
 #include "mm/kmalloc.h"
 #include "mm/lazy.h"
 #include "mm/memory.h"
-#include "mm/page.h"
+#include "mm/page_impl.h"
 #include "mm/vma.h"
 
 #define BUCKETS_LOG 14
@@ -116,6 +116,7 @@ static struct place *place_new(uaddr_t page, int prot)
     if (!p) return NULL;
     *p = (struct place){.next = *bucket(page), .page = page, .prot = prot};
     *bucket(page) = p;
+    page_account_mappings(1);
     return p;
 }
 
@@ -125,6 +126,7 @@ static void place_free(struct place *p)
 
     while (*at != p) at = &(*at)->next;
     *at = p->next;
+    page_account_mappings(-1);
     kfree(p);
 }
 
@@ -432,20 +434,16 @@ bool share_protect(struct mm *mm, uaddr_t start, uaddr_t end, int prot)
 
 /* ---- faults ---- */
 
-/* Of a file's mapping only what is filled is open, and only up to the file's end. */
-static bool protect_filled(struct mm *mm, const struct vma *v, int prot)
+/* A file's mapping is open only up to the file's end. */
+static bool protect_whole(struct mm *mm, const struct vma *v, int prot)
 {
     uaddr_t end = v->end;
-    struct range missing;
 
-    if (!v->file || v->flags & VMA_SEGMENT) return protect_noted(mm, v->start, end, prot);
-    uint64_t size = PAGE_UP(file_size(v->file));
-    end = v->offset >= size ? v->start : MIN(end, v->start + (size - v->offset));
-    for (uaddr_t a = v->start; a < end; a = missing.end) {
-        if (!lazy_missing(a, end, &missing)) missing = (struct range){end, end};
-        if (a < missing.start && !protect_noted(mm, a, missing.start, prot)) return false;
+    if (v->file && !(v->flags & VMA_SEGMENT)) {
+        uint64_t size = PAGE_UP(file_size(v->file));
+        end = v->offset >= size ? v->start : MIN(end, v->start + (size - v->offset));
     }
-    return true;
+    return v->start == end || protect_noted(mm, v->start, end, prot);
 }
 
 /* What has been write-protected for others, that are gone now, is open again. */
@@ -462,7 +460,7 @@ static void reopen(struct mm *mm)
             continue;
         }
         share_drop(mm, v->start, v->end);
-        if (v->prot & PROT_WRITE) protect_filled(mm, v, v->prot);
+        if (v->prot & PROT_WRITE) protect_whole(mm, v, v->prot);
     }
     mm->write_protected = left;
     mm->write_faults = 0;
@@ -478,12 +476,10 @@ static bool write_fault(struct mm *mm, const struct vma *v, uaddr_t addr)
 {
     size_t size = cluster(mm) * PAGE_SIZE;
     uaddr_t start = ALIGN_DOWN(addr, size), end = start + size, page = PAGE_DOWN(addr);
+    struct range deferred;
     bool exclusive;
 
-    if (!separate(mm, page, &exclusive)) {
-        mm->out_of_memory = true;
-        return false;
-    }
+    if (!separate(mm, page, &exclusive)) return false;
     if (exclusive && mm->write_protected) reopen(mm);
     start = MAX(start, v->start);
     end = MIN(end, v->end);
@@ -492,6 +488,10 @@ static bool write_fault(struct mm *mm, const struct vma *v, uaddr_t addr)
         end = page + PAGE_SIZE;
     }
     mm->write_faults++;
+    if (memory_deferred(start, end, &deferred)) {
+        start = page;
+        end = page + PAGE_SIZE;
+    }
     /* Neighbours are a guess; without memory for them they are left as they are. */
     for (uaddr_t a = start; a < end; a += PAGE_SIZE)
         if (a != page && !separate(mm, a, &exclusive)) break;
@@ -509,19 +509,25 @@ int share_union_prot(const struct mm *mm, uaddr_t addr, int prot)
     return prot;
 }
 
-bool share_fault(struct mm *mm, uaddr_t addr, int needed)
+int share_fault(struct mm *mm, uaddr_t addr, int needed)
 {
     const struct vma *v = mm_find(mm, addr);
     uaddr_t page = PAGE_DOWN(addr);
+    bool done;
 
     /* What can be written can be read. */
     int enough = needed == PROT_READ ? PROT_READ | PROT_WRITE : needed;
 
-    if (!memory_is_closed() || !v || !(v->prot & enough) || mm_beyond_file(mm, addr)) return false;
-    if (v->flags & VMA_SHARED) return memory_protect(page, page + PAGE_SIZE, share_union_prot(mm, page, v->prot));
-    if (needed == PROT_WRITE) return write_fault(mm, v, addr);
-    if (v->file && !(v->flags & VMA_SEGMENT)) return share_protect(mm, page, page + PAGE_SIZE, v->prot);
-    return share_protect(mm, v->start, v->end, v->prot);
+    if (!memory_is_closed() || !v || !(v->prot & enough) || mm_beyond_file(mm, addr)) return 0;
+    if (v->flags & VMA_SHARED)
+        done = memory_protect(page, page + PAGE_SIZE, share_union_prot(mm, page, v->prot));
+    else if (needed == PROT_WRITE)
+        done = write_fault(mm, v, addr);
+    else if (v->file && !(v->flags & VMA_SEGMENT))
+        done = share_protect(mm, page, page + PAGE_SIZE, v->prot);
+    else
+        done = share_protect(mm, v->start, v->end, v->prot);
+    return done ? 1 : -ENOMEM;
 }
 
 /* ---- having memory of one's own ---- */
@@ -530,8 +536,9 @@ int share_own(struct mm *mm, uaddr_t start, uaddr_t end)
 {
     bool exclusive;
 
-    if (!memory_protect(start, end, PROT_READ | PROT_WRITE)) return -ENOMEM;
-    int err = 0;
+    int err = lazy_fill(mm, start, end);
+    if (err) return err;
+    if (!memory_open(start, end, PROT_READ | PROT_WRITE)) return -ENOMEM;
     for (uaddr_t page = start; page < end && !err; page += PAGE_SIZE)
         if (!separate(mm, page, &exclusive)) err = -ENOMEM;
     note_prot(mm, start, end, PROT_READ | PROT_WRITE);
@@ -587,7 +594,7 @@ int share_claim(struct mm *mm, uaddr_t start, uaddr_t end)
 
     for (uaddr_t a = start; common(mm, a, end, &r); a = r.end) {
         int err = prepare_claim(mm, r.start, r.end);
-        if (!err && !memory_protect(r.start, r.end, PROT_READ | PROT_WRITE)) err = -ENOMEM;
+        if (!err && !memory_open(r.start, r.end, PROT_READ | PROT_WRITE)) err = -ENOMEM;
         share.resident = mm;
         for (uaddr_t page = r.start; page < r.end && !err; page += PAGE_SIZE)
             if (!claim_page(mm, page)) err = -ENOMEM;
@@ -631,7 +638,7 @@ uaddr_t share_join(struct mm *mm, uaddr_t start, uaddr_t end, struct file *file,
             }
             e.frame->refs++;
             if (e.frame->place->in == e.frame) continue;
-            if (!memory_protect(e.page, e.page + PAGE_SIZE, PROT_READ | PROT_WRITE)) panic("the host refuses to open a page");
+            memory_open_always(e.page, e.page + PAGE_SIZE, PROT_READ | PROT_WRITE);
             e.frame->place->prot = PROT_READ | PROT_WRITE;
             share.resident = mm;
             load(entry_find(mm, e.page), false);
@@ -724,8 +731,8 @@ static void open_for_loading(struct mm *mm)
         }
         if (to == from)
             i++;
-        else if (!memory_protect(from, to, PROT_READ | PROT_WRITE))
-            panic("the host refuses to open the memory of a process");
+        else
+            memory_open_always(from, to, PROT_READ | PROT_WRITE);
     }
 }
 
@@ -819,6 +826,7 @@ static bool wipe(struct mm *child, struct mm *mm, const struct vma *v)
 {
     bool exclusive;
 
+    if (lazy_fill(mm, v->start, v->end)) return false;
     for (uaddr_t page = v->start; page < v->end; page += PAGE_SIZE) {
         if (!separate(mm, page, &exclusive)) return false;
         struct page_entry *e = entry_find(child, page);
@@ -853,7 +861,7 @@ struct mm *share_fork(struct mm *mm)
     for (unsigned i = 0; i < mm->count; i++) {
         const struct vma *v = &mm->vmas[i];
         if (v->flags & (VMA_SHARED | VMA_DONTFORK) || !(v->prot & PROT_WRITE)) continue;
-        if (!(memory_is_closed() ? protect_filled(mm, v, read_only(v->prot)) : separate_all(mm, v))) goto fail;
+        if (!(memory_is_closed() ? protect_whole(mm, v, read_only(v->prot)) : separate_all(mm, v))) goto fail;
         if (v->flags & VMA_WIPEONFORK && !wipe(child, mm, v)) goto fail;
     }
     return child;
@@ -863,6 +871,19 @@ fail:
 }
 
 /* ---- reading the memory of others ---- */
+
+ssize_t share_difference(const struct mm *mm)
+{
+    ssize_t n = 0;
+
+    for (unsigned i = 0; i < mm->npages; i++) {
+        const struct frame *f = mm->page_entries[i].frame;
+        if (f->place->in == f) continue;
+        n += f->data != ZEROES;
+        n -= (ssize_t)charge_pages(mm->page_entries[i].page, mm->page_entries[i].page + PAGE_SIZE);
+    }
+    return n;
+}
 
 size_t user_copy(void *dst, const void *src, size_t n); /* entry/gate.S */
 

@@ -68,9 +68,11 @@ uaddr_t share_first_claimed(const struct mm *mm, uaddr_t start, uaddr_t end);
 bool share_protect(struct mm *mm, uaddr_t start, uaddr_t end, int prot);
 /* What all who share the mapping at addr may do with it together, mm by prot: it has one protection. */
 int share_union_prot(const struct mm *mm, uaddr_t addr, int prot);
-/* A page fault at addr that mm's mappings allow; true if it can be tried again. */
-bool share_fault(struct mm *mm, uaddr_t addr, int needed);
+/* A page fault at addr that mm's mappings allow: 1 if it can be tried again; 0; -ENOMEM: no memory for a copy. */
+int share_fault(struct mm *mm, uaddr_t addr, int needed);
 
+/* Pages that mm has more than are in place for what it maps: its frames in kernel memory, less what is another's. */
+ssize_t share_difference(const struct mm *mm);
 /* What mm has at addr, whoever runs: bytes read into kernel memory, up to n; 0 if nothing is there. */
 size_t share_peek(struct mm *mm, uaddr_t addr, void *buf, size_t n);
 

@@ -33,7 +33,7 @@ void trampoline_write(uaddr_t at, const void *code, size_t n)
 {
     uaddr_t page = PAGE_DOWN(at);
 
-    memory_protect(page, page + PAGE_SIZE, PROT_READ | PROT_WRITE);
+    memory_open_always(page, page + PAGE_SIZE, PROT_READ | PROT_WRITE);
     memcpy((void *)at, code, n);
     memory_protect(page, page + PAGE_SIZE, PROT_READ | PROT_EXEC);
 }

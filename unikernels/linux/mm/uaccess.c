@@ -38,6 +38,17 @@ int clear_user(uaddr_t dst, size_t n)
     return user_clear((void *)dst, n) ? -EFAULT : 0;
 }
 
+int user_touch(uaddr_t addr, size_t n, bool write)
+{
+    for (uaddr_t a = ALIGN_DOWN(addr, sizeof(uint32_t)); a < addr + n; a = PAGE_DOWN(a) + PAGE_SIZE) {
+        uint32_t value;
+        int err = get_user_u32(&value, a);
+        if (!err && write) err = cmpxchg_user_u32(a, &value, value);
+        if (err) return err;
+    }
+    return 0;
+}
+
 ssize_t strncpy_from_user(char *dst, uaddr_t src, size_t max)
 {
     size_t room = user_range_max(src);

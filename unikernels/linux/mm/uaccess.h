@@ -15,6 +15,9 @@ int copy_from_user(void *dst, uaddr_t src, size_t n);
 int copy_to_user(uaddr_t dst, const void *src, size_t n);
 int clear_user(uaddr_t dst, size_t n);
 
+/* Touches each page, so that the host finds it open when it is given the address: 0 or -EFAULT. */
+int user_touch(uaddr_t addr, size_t n, bool write);
+
 /*
  * A string of at most max bytes with its NUL. Returns its length without the
  * NUL, -ENAMETOOLONG if there is no NUL within max, -EFAULT.

@@ -27,7 +27,7 @@ static void account(struct mm *mm, const struct vma *v, int sign)
 
     mm->pages += (size_t)(sign * counted_pages(v));
     mm->data_pages += (size_t)data;
-    page_account_user(data);
+    page_account_committed(data);
 }
 
 unsigned vma_index(const struct mm *mm, uaddr_t addr)
@@ -76,6 +76,7 @@ static bool make_room(struct mm *mm, unsigned at)
     }
     memmove(mm->vmas + at + 1, mm->vmas + at, (mm->count - at) * sizeof *mm->vmas);
     mm->count++;
+    page_account_mappings(1);
     return true;
 }
 
@@ -83,6 +84,7 @@ static void drop(struct mm *mm, unsigned i)
 {
     memmove(mm->vmas + i, mm->vmas + i + 1, (mm->count - i - 1) * sizeof *mm->vmas);
     mm->count--;
+    page_account_mappings(-1);
 }
 
 static bool split_at(struct mm *mm, uaddr_t addr)

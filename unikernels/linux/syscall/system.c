@@ -107,7 +107,7 @@ long sys_getrusage(long who, long addr)
         break;
     default: return -EINVAL;
     }
-    if (who != RUSAGE_CHILDREN) ru.ru_maxrss = (long)(p->mm->data_pages * (PAGE_SIZE / 1024));
+    if (who != RUSAGE_CHILDREN) ru.ru_maxrss = (long)(mm_resident(p->mm) * (PAGE_SIZE / 1024));
     return copy_to_user((uaddr_t)addr, &ru, sizeof ru);
 }
 

@@ -17,6 +17,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "mm/mm.h"
+#include "mm/reclaim.h"
 #include "mm/uaccess.h"
 #include "syscall/strace.h"
 #include "task/sched.h"
@@ -225,6 +226,10 @@ void return_work(struct regs *regs)
 
         if (work & WORK_HOST) host_signals_take();
         if (work & WORK_RESCHED) sched_tick();
+        if (work & WORK_MEMORY) {
+            pending_work &= ~(uint32_t)WORK_MEMORY;
+            reclaim_untouched();
+        }
         if (p->exiting) task_exit(p->exit_status);
         if (p->exec_task && p->exec_task != current) task_exit(0);
         if (p->stopped) {

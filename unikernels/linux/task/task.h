@@ -131,7 +131,7 @@ struct process {
     int pdeath_signal;
     bool dumpable;
     uint32_t personality;
-    int oom_score_adj; /* reads back in /proc; nothing goes by it */
+    int oom_score_adj; /* task/oom_kill.h */
     bool child_subreaper;
     struct io_account {
         uint64_t read_bytes, write_bytes, reads, writes; /* by calls, of files of any kind */

@@ -1,0 +1,64 @@
+#include "task/oom_kill.h"
+
+#include <linux/oom.h>
+#include <linux/signal.h>
+
+#include "lib/print.h"
+#include "mm/mm.h"
+#include "mm/page.h"
+#include "task/task_impl.h"
+
+static uint64_t kills;
+
+uint64_t oom_kills(void)
+{
+    return kills;
+}
+
+/* As Linux's oom_badness(): pages, and a thousandth of all memory for each point of oom_score_adj. */
+static long badness(const struct process *p)
+{
+    struct page_stats stats;
+
+    page_stats(&stats);
+    return (long)mm_resident(p->mm) + p->oom_score_adj * (long)(stats.total / OOM_SCORE_ADJ_MAX);
+}
+
+static struct process *victim(void)
+{
+    struct process *p, *found = NULL;
+    long most = 0;
+
+    list_for_each(p, process_all(), all_link) {
+        if (p->dead || !p->mm || p->oom_score_adj == OOM_SCORE_ADJ_MIN) continue;
+        long points = badness(p);
+        if (found && points < most) continue; /* of equals the youngest */
+        found = p;
+        most = points;
+    }
+    return found ? found : current->process;
+}
+
+/* Somebody else will give back what it has. */
+static bool one_is_leaving(void)
+{
+    const struct process *p;
+
+    list_for_each(p, process_all(), all_link)
+        if (p != current->process && p->exiting && !p->dead && p->mm) return true;
+    return false;
+}
+
+void oom_kill(void)
+{
+    struct process *chosen, *p;
+
+    if (current->process->exiting || one_is_leaving()) return;
+    chosen = victim();
+    kills++;
+    klog("out of memory: killed process %d (%s), which holds %lu KiB", chosen->pid,
+         list_first(&chosen->tasks, struct task, process_link)->comm, mm_resident(chosen->mm) * (PAGE_SIZE / 1024));
+    struct mm *mm = chosen->mm;
+    list_for_each(p, process_all(), all_link)
+        if (!p->dead && p->mm == mm) process_exit_group(p, SIGKILL);
+}
