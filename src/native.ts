@@ -46,6 +46,14 @@ export interface TreeScan {
   readonly records: Buffer;
   /** The latest ctime of all entries. */
   readonly latestChangeNs: bigint;
+  /** The root counts as one. */
+  readonly entries: number;
+  /** Sizes of the regular files, each link counted. */
+  readonly fileBytes: number;
+  /** overlayfs: a name or a content is in another layer. */
+  readonly isIndirect: boolean;
+  /** A file system of the kernel's own (proc and the like) is mounted in it: what is in that was left out. */
+  readonly hasKernelFs: boolean;
 }
 
 /** In characters, 0 to 65535. */

@@ -14,8 +14,15 @@ import { readMounts } from './mountinfo.ts';
 import type { MountedFolder } from './mounts.ts';
 import { buildOf, openFromCache } from './open.ts';
 import type { OpenRootfsOptions } from './rootfs-image.ts';
-import { checkUnchanged, type Layer, type ScannedLayer, scanLayer, settledFingerprint } from './source.ts';
-import { ChangedError, openFolder, walk } from './tree.ts';
+import {
+  checkUnchanged,
+  type Layer,
+  plainFingerprint,
+  type ScannedLayer,
+  scanLayer,
+  settledFingerprint,
+} from './source.ts';
+import { ChangedError, openFolder, type Scan, walk } from './tree.ts';
 
 export type FolderOptions = Omit<OpenRootfsOptions, 'rootfs' | 'annotations'>;
 
@@ -55,39 +62,38 @@ export async function openFolderImage(folder: MountedFolder, options: FolderOpti
 }
 
 async function openImage(layer: Layer, folder: MountedFolder, options: FolderOptions): Promise<number> {
-  const scanned = scanLayer(layer, PLAIN);
-  const { bytes, entries } = measure(scanned, options);
-  if (options.format === 'erofs' && bytes <= MAX_MEMORY_BYTES && entries <= MAX_MEMORY_ENTRIES) {
+  const first = plainFingerprint(layer);
+  const { fileBytes, hasKernelFs } = first.scan;
+  if (hasKernelFs) warnOfKernelFs(scanLayer(layer, PLAIN), options);
+  if (options.format === 'erofs' && isSmall(first.scan)) {
+    const scanned = scanLayer(layer, PLAIN);
+    if (!isSmall(scanned.scan)) throw new ChangedError(layer.path);
     return buildInMemory(scanned, options);
   }
   const limit = options.cacheLimitBytes ?? DEFAULT_CACHE_LIMIT_BYTES;
-  if (bytes > limit) {
+  if (fileBytes > limit) {
     throw new RunncError(
       'UNSUPPORTED',
-      `${folder.where}: ${folder.source} has ${String(bytes)} bytes, more than the cache of images may take ` +
+      `${folder.where}: ${folder.source} has ${String(fileBytes)} bytes, more than the cache of images may take ` +
         `(${String(limit)}): raise cacheLimit in /etc/runnc/config.json or mount a smaller folder`,
     );
   }
-  const found = await settledFingerprint(layer);
+  const found = await settledFingerprint(layer, first);
   const build = buildOf(layer, [found], () => scanLayer(layer, PLAIN).tree, options, false);
   return (await openFromCache('folder', found.scan.records, build, options)).imageFd;
 }
 
-function measure(
-  { layer, tree }: ScannedLayer,
-  { onWarning }: FolderOptions,
-): { bytes: number; entries: number } {
-  let [bytes, entries] = [0, 0];
+function isSmall({ fileBytes, entries }: Scan): boolean {
+  return fileBytes <= MAX_MEMORY_BYTES && entries <= MAX_MEMORY_ENTRIES;
+}
+
+function warnOfKernelFs({ layer, tree }: ScannedLayer, { onWarning }: FolderOptions): void {
   for (const entry of walk(tree)) {
-    if (entry.kernelFs) {
-      onWarning?.(
-        `${layer.path}${entry.path} is left out of the mount: it is a file system of the host's kernel`,
-      );
-    }
-    bytes += entry.sizeBytes;
-    entries++;
+    if (!entry.kernelFs) continue;
+    onWarning?.(
+      `${layer.path}${entry.path} is left out of the mount: it is a file system of the host's kernel`,
+    );
   }
-  return { bytes, entries };
 }
 
 /** Read-only, so that not even the sandbox's process could write to it. */
@@ -99,9 +105,8 @@ async function buildInMemory(scanned: ScannedLayer, options: FolderOptions): Pro
   const fd = memfd('folder');
   try {
     const writer = new ImageWriter(fd, 'the image of the folder');
-    const onStep = (): Promise<void> => {
+    const onStep = (): undefined => {
       options.signal?.throwIfAborted();
-      return Promise.resolve();
     };
     await writeErofs(scanned.tree, writer, { ...idTranslation(options), onStep });
     await writer.finish();

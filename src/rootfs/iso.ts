@@ -97,7 +97,7 @@ export function ownerCommands(
   { toUid, toGid }: { toUid: (hostId: number) => number; toGid: (hostId: number) => number },
   { seenAsTheyAre }: { seenAsTheyAre: boolean },
 ): string[] {
-  const entries = [...walk(tree)];
+  const entries = walk(tree);
   return [
     ...commandsFor(entries, 'chown', ({ uid }) => toUid(uid), seenAsTheyAre ? ({ uid }) => uid : undefined),
     ...commandsFor(entries, 'chgrp', ({ gid }) => toGid(gid), seenAsTheyAre ? ({ gid }) => gid : undefined),

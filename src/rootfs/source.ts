@@ -116,20 +116,32 @@ export async function scanSettled(layer: Layer, { overlay }: { overlay: boolean 
   return { ...settled, tree: parseScan(settled.scan, layer.fd, layer.path) };
 }
 
-/** Of a folder that is no layer, and as settled: all that its image is found by. Nothing is made of the entries. */
-export function settledFingerprint(layer: Layer): Promise<Fingerprint> {
-  return settle(layer, { overlay: false, targets: false });
+/**
+ * Of a folder that is no layer, and as settled: all that its image is found by. Nothing is made of the entries.
+ * `first`: a plainFingerprint() of just now.
+ */
+export function settledFingerprint(layer: Layer, first = plainFingerprint(layer)): Promise<Fingerprint> {
+  return settle(layer, first.options, first);
+}
+
+/** Of a folder that is no layer, which may be changing. */
+export function plainFingerprint(layer: Layer): Fingerprint {
+  return fingerprint(layer, { overlay: false, targets: false });
 }
 
 function fingerprint(layer: Layer, options: ScanOptions): Fingerprint {
   return { layer, scan: scan(layer.fd, layer.path, options), options };
 }
 
-async function settle(layer: Layer, options: ScanOptions): Promise<Fingerprint> {
-  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const found = fingerprint(layer, options);
+async function settle(
+  layer: Layer,
+  options: ScanOptions,
+  first = fingerprint(layer, options),
+): Promise<Fingerprint> {
+  for (let [found, attempt] = [first, 1]; ; found = fingerprint(layer, options), attempt++) {
     const ageNs = BigInt(Date.now()) * 1_000_000n - found.scan.latestChangeNs;
     if (ageNs < 0n || ageNs > TICK_NS) return found;
+    if (attempt === MAX_ATTEMPTS) break;
     await delay(Number((TICK_NS - ageNs) / 1_000_000n) + 1);
   }
   throw new RunncError('HOST', `${layer.path} is being written to: stop what does, then try again`);
@@ -146,7 +158,7 @@ export function checkUnchanged(layers: readonly Fingerprint[]): void {
 
 /** Does overlayfs keep names or contents of these layers elsewhere? Then only the mount itself shows the truth. */
 export function isIndirect(layers: readonly ScannedLayer[]): boolean {
-  return layers.some(({ tree }) => [...walk(tree)].some((entry) => entry.indirect));
+  return layers.some(({ scan }) => scan.isIndirect);
 }
 
 export function mergeScanned(layers: readonly ScannedLayer[], whiteouts: 'drop' | 'keep'): TreeEntry {
@@ -157,8 +169,8 @@ export function mergeScanned(layers: readonly ScannedLayer[], whiteouts: 'drop' 
 }
 
 /** Is there anything in it that Docker did not put there itself? */
-export function hasContent({ tree }: ScannedLayer): boolean {
-  return [...walk(tree)].some((entry) => entry.kind === 'file' && entry.sizeBytes > 0);
+export function hasContent({ scan }: ScannedLayer): boolean {
+  return scan.fileBytes > 0;
 }
 
 /**

@@ -293,15 +293,25 @@ void Collect(const Folder &folder, std::vector<uint8_t> *out) {
 }
 
 // Of all records. Reading them in JavaScript, which a short call never compiles, would take longer than the scan.
-int64_t LatestChange(const std::vector<uint8_t> &records) {
-  int64_t latest = INT64_MIN;
+struct Summary {
+  int64_t latest_change_ns = INT64_MIN;
+  uint64_t entries = 0;
+  double file_bytes = 0;  // sizes of regular files, each link counted: sparse ones may be more than 2^64 together
+  uint32_t flags = 0;       // of any entry
+};
+
+Summary Summarise(const std::vector<uint8_t> &records) {
+  Summary sum;
   for (size_t at = 0; at < records.size();) {
     Record record;
     memcpy(&record, records.data() + at, sizeof record);
-    latest = std::max(latest, record.ctime_ns);
+    sum.latest_change_ns = std::max(sum.latest_change_ns, record.ctime_ns);
+    sum.entries++;
+    if (S_ISREG(record.mode)) sum.file_bytes += static_cast<double>(record.size);
+    sum.flags |= record.flags;
     at += (sizeof record + record.name_length + record.target_length + 7) & ~static_cast<size_t>(7);
   }
-  return latest;
+  return sum;
 }
 
 Napi::Value ScanTree(const Napi::CallbackInfo &info) {
@@ -332,7 +342,12 @@ Napi::Value ScanTree(const Napi::CallbackInfo &info) {
   Collect(folder, &out);
   Napi::Object result = Napi::Object::New(env);
   result.Set("records", Napi::Buffer<uint8_t>::Copy(env, out.data(), out.size()));
-  result.Set("latestChangeNs", Napi::BigInt::New(env, LatestChange(out)));
+  const Summary sum = Summarise(out);
+  result.Set("latestChangeNs", Napi::BigInt::New(env, sum.latest_change_ns));
+  result.Set("entries", Napi::Number::New(env, static_cast<double>(sum.entries)));
+  result.Set("fileBytes", Napi::Number::New(env, sum.file_bytes));
+  result.Set("isIndirect", Napi::Boolean::New(env, (sum.flags & kIndirect) != 0));
+  result.Set("hasKernelFs", Napi::Boolean::New(env, (sum.flags & kKernelFs) != 0));
   return result;
 }
 
