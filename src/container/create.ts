@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { readAsset } from '../assets.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
+import { readHostConfig } from '../host-config.ts';
 import { isHostRoot } from '../host-user.ts';
 import { connectUnix, listenUnix, sealedMemfd } from '../native.ts';
 import { type Bundle, readBundle } from '../oci/bundle.ts';
@@ -95,7 +96,8 @@ async function createLocked(
   };
   reached('folder-made');
   const rootfsFd = keep(openSync(bundle.rootfs, O_PATH));
-  const prepared = await prepareGuest(bundle, rootfsFd, options, keep);
+  const hostConfig = readHostConfig();
+  const prepared = await prepareGuest(bundle, rootfsFd, { ...options, hostConfig }, keep);
   const { guest } = prepared;
 
   const cgroup = await newCgroup({
@@ -110,7 +112,7 @@ async function createLocked(
     guest.kernel.type === 'descriptor'
       ? guest.kernel.fd
       : keep(sealedMemfd('kernel', readAsset(guest.kernel.name), 'data'));
-  const sandboxUid = process.geteuid?.() === 0 ? await uidForSandbox(locked.folder) : undefined;
+  const sandboxUid = process.geteuid?.() === 0 ? await uidForSandbox(hostConfig, locked.folder) : undefined;
   reached('uid-claimed');
   const startSocketFd = keep(listenUnix(locked.fd, START_SOCKET));
   reached('socket-made');

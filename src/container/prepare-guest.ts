@@ -3,7 +3,7 @@ import { RunncError } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
 import { resolveGuest, type ResolvedGuest, rumprunArgument } from '../guest/resolve.ts';
 import { NET_ANNOTATION_PREFIX } from '../guest/solo5.ts';
-import { readHostConfig } from '../host-config.ts';
+import type { HostConfig } from '../host-config.ts';
 import { sealedMemfd } from '../native.ts';
 import type { GuestNetworking } from '../network/guest-networking.ts';
 import { networkMode } from '../network/mode.ts';
@@ -21,6 +21,11 @@ export interface PreparedGuest extends Pick<TenderInput, 'guest' | 'memoryMib' |
   readonly networking?: () => GuestNetworking<Pick<TenderInput, 'guest' | 'late'>>;
 }
 
+interface PrepareOptions extends CreateOptions {
+  /** Read once for the whole creation. */
+  readonly hostConfig: HostConfig;
+}
+
 /** Puts a descriptor on the list of those that are closed when the creation is over. */
 type Keep = (fd: number) => number;
 
@@ -28,7 +33,7 @@ type Keep = (fd: number) => number;
 export async function prepareGuest(
   bundle: Bundle,
   rootfsFd: number,
-  options: CreateOptions,
+  options: PrepareOptions,
   keep: Keep,
 ): Promise<PreparedGuest> {
   const resolved = resolveGuest(bundle, rootfsFd, options.onWarning);
@@ -40,7 +45,7 @@ export async function prepareGuest(
 async function prepareUnikernel(
   guest: Guest,
   bundle: Bundle,
-  options: CreateOptions,
+  options: PrepareOptions,
   keep: Keep,
 ): Promise<PreparedGuest> {
   if (guest.kernel.type === 'descriptor') keep(guest.kernel.fd);
@@ -62,7 +67,7 @@ async function prepareUnikernel(
 async function solo5Networking(
   guest: Guest,
   { spec }: Bundle,
-  { onWarning }: CreateOptions,
+  { hostConfig, onWarning }: PrepareOptions,
 ): Promise<PreparedGuest['networking']> {
   const { annotations = {} } = spec;
   const declares = guest.manifest.devices.some(({ type }) => type === 'NET_BASIC');
@@ -76,15 +81,15 @@ async function solo5Networking(
     ...(onWarning === undefined ? {} : { onWarning }),
   });
   // It cannot run without: it says so itself.
-  if (!hasNetwork(spec)) networking.choose([]);
+  if (!hasNetwork(spec, hostConfig)) networking.choose([]);
   return () => networking;
 }
 
 /** Throws UNSUPPORTED for the host's network. */
-function hasNetwork(spec: RunnableSpec): boolean {
+function hasNetwork(spec: RunnableSpec, hostConfig: HostConfig): boolean {
   const mode = networkMode(spec);
   if (mode !== 'host') return mode === 'namespace';
-  if (readHostConfig().network.host === 'none') return false;
+  if (hostConfig.network.host === 'none') return false;
   throw new RunncError(
     'UNSUPPORTED',
     "network: a guest cannot have the host's network: give the container one of its own (--network bridge, or none), " +
@@ -107,7 +112,7 @@ async function attachBlocks(
   guest: Guest,
   mounts: readonly GuestMount[],
   bundle: Bundle,
-  options: CreateOptions,
+  options: PrepareOptions,
   keep: Keep,
 ): Promise<PreparedGuest['blocks']> {
   const { rootfsDevice, files, folders } = await planBlocks(guest, mounts, bundle);
@@ -152,7 +157,7 @@ async function planBlocks(
 async function reportMounts(
   mounts: readonly GuestMount[],
   attached: PlannedBlocks['folders'],
-  { onWarning }: CreateOptions,
+  { onWarning }: PrepareOptions,
 ): Promise<void> {
   if (mounts.length === 0) return;
   const { unusedBySolo5 } = await import('../rootfs/mounts.ts');
@@ -164,7 +169,7 @@ async function prepareLinux(
   program: Extract<ResolvedGuest, { kind: 'linux' }>,
   bundle: Bundle,
   rootfsFd: number,
-  options: CreateOptions,
+  options: PrepareOptions,
   keep: Keep,
 ): Promise<PreparedGuest> {
   const [{ release, totalmem }, { checkLinuxHost, linuxGuest }] = await Promise.all([
@@ -173,7 +178,7 @@ async function prepareLinux(
   ]);
   const { spec } = bundle;
   checkLinuxHost(process.arch, release());
-  const isNetworked = hasNetwork(spec);
+  const isNetworked = hasNetwork(spec, options.hostConfig);
   const mounts = await mountsOf(bundle);
   const folders = mounts.filter((mount) => mount.kind === 'folder');
   checkFolderCount(folders);
@@ -249,7 +254,7 @@ async function openFolder(
   folder: MountedFolder,
   format: RootfsFormat,
   bundle: Bundle,
-  options: CreateOptions,
+  options: PrepareOptions,
   keep: Keep,
 ): Promise<number> {
   const { openFolderImage } = await import('../rootfs/folder.ts');
@@ -259,7 +264,7 @@ async function openFolder(
 async function openImage(
   format: RootfsFormat,
   bundle: Bundle,
-  options: CreateOptions,
+  options: PrepareOptions,
   keep: Keep,
 ): Promise<RootfsImage> {
   const started = performance.now();
@@ -280,11 +285,11 @@ async function openImage(
 
 function imageOptions(
   bundle: Bundle,
-  { onProgress, onWarning }: CreateOptions,
+  { hostConfig, onProgress, onWarning }: PrepareOptions,
 ): Omit<OpenRootfsOptions, 'rootfs' | 'format' | 'annotations'> {
   return {
     ...idMappings(bundle),
-    cacheLimitBytes: readHostConfig().cacheLimitBytes,
+    cacheLimitBytes: hostConfig.cacheLimitBytes,
     ...(onProgress === undefined ? {} : { onProgress }),
     ...(onWarning === undefined ? {} : { onWarning }),
   };

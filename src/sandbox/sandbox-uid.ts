@@ -15,7 +15,7 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { errorMessage, RunncError } from '../errors.ts';
-import type { UidRange } from '../host-config.ts';
+import type { HostConfig, UidRange } from '../host-config.ts';
 import { isHostRoot, mappedIds, stateFolder } from '../host-user.ts';
 import { lockFile, tryLockFile } from '../native.ts';
 
@@ -23,8 +23,8 @@ import { lockFile, tryLockFile } from '../native.ts';
 const claimsFolder = (): string => `${process.geteuid?.() === 0 ? stateFolder() : '/run/runnc'}/@uids`;
 
 /** For root, of the host or of a user namespace: a uid for the container's sandbox, which no other has if there are several. */
-export async function uidForSandbox(containerFolder: string): Promise<number> {
-  const range = isHostRoot() ? (await import('../host-config.ts')).readHostConfig().uidRange : mappedIds();
+export async function uidForSandbox({ uidRange }: HostConfig, containerFolder: string): Promise<number> {
+  const range = isHostRoot() ? uidRange : mappedIds();
   return range.size === 1 ? range.start : claimUid(range, containerFolder);
 }
 
