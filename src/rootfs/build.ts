@@ -63,7 +63,7 @@ export async function buildIso(
     if (entry.kind !== 'file') continue;
     totalBytes += entry.sizeBytes;
     // xorriso does not name the file that it may not read. Root may read all.
-    if (!isRoot) closeSync(openScanned(entry));
+    if (!isRoot) closeSync(openScanned(entry).fd);
   }
   await writeIso({
     rootfs,
@@ -94,7 +94,7 @@ async function finish(writer: ImageWriter): Promise<CachedFile> {
 function stepper({
   signal,
   onProgress,
-}: BuildContext): (doneBytes: number, totalBytes: number) => Promise<void> {
+}: BuildContext): (doneBytes: number, totalBytes: number) => Promise<void> | undefined {
   const throwIfAborted = (): void => {
     if (signal?.aborted !== true) return;
     const { reason } = signal as { reason: unknown };
@@ -104,12 +104,14 @@ function stepper({
   };
   // The first step reports, however short the work is: who watches may want to stop it.
   let next = 0;
-  return async (doneBytes, totalBytes) => {
-    throwIfAborted();
-    if (performance.now() < next) return;
+  const takeTurn = async (doneBytes: number, totalBytes: number): Promise<void> => {
     await new Promise((resolve) => setImmediate(resolve));
     throwIfAborted();
     onProgress?.({ doneBytes, totalBytes });
     next = performance.now() + STEP_MS;
+  };
+  return (doneBytes, totalBytes) => {
+    throwIfAborted();
+    return performance.now() < next ? undefined : takeTurn(doneBytes, totalBytes);
   };
 }

@@ -12,7 +12,7 @@
  * block border on, the data: full blocks of folders, long links, files. Equal trees give equal bytes: there is no
  * time of making and no random identity in an image.
  */
-import { closeSync, fstatSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { RunncError } from '../errors.ts';
 import { nextData } from '../native.ts';
 import type { ImageWriter } from './image-writer.ts';
@@ -21,8 +21,8 @@ import { changedError, displayPath, openScanned, type EntryKind, type TreeEntry 
 export interface ErofsOptions {
   readonly toUid: (hostId: number) => number;
   readonly toGid: (hostId: number) => number;
-  /** Called between pieces of work: throws to stop, may await to let others run. */
-  readonly onStep: (doneBytes: number, totalBytes: number) => Promise<void>;
+  /** Called between pieces of work: throws to stop, gives a promise now and then to let others run. */
+  readonly onStep: (doneBytes: number, totalBytes: number) => Promise<void> | undefined;
 }
 
 /** A regular file of a finished image. */
@@ -31,7 +31,12 @@ export interface ErofsFile {
   /** Bytes from the start of the image. */
   readonly offset: number;
   readonly sizeBytes: number;
+  /** False: it does not begin as ELF does. */
+  readonly mayBeElf: boolean;
 }
+
+/** The first byte of ELF. */
+const ELF_BEGIN = 0x7f;
 
 const BLOCK_BYTES = 4096;
 const SUPERBLOCK_OFFSET = 1024;
@@ -100,11 +105,15 @@ export async function writeErofs(
     if (listing !== undefined) writer.write(folderBlocks(listing).subarray(0, inode.blocks * BLOCK_BYTES));
     else if (entry.kind === 'symlink') writer.write(entry.target);
     else {
-      await copyFile(entry, writer, () => options.onStep(writer.position, totalBytes));
-      files.push({ nid: inode.nid, offset: inode.block * BLOCK_BYTES, sizeBytes: inode.sizeBytes });
+      const copying = copyFile(entry, writer, () => options.onStep(writer.position, totalBytes));
+      if (copying !== undefined) await copying;
+      const [nid, offset] = [inode.nid, inode.block * BLOCK_BYTES];
+      const mayBeElf = (writer.byteAt(offset) ?? ELF_BEGIN) === ELF_BEGIN;
+      files.push({ nid, offset, sizeBytes: inode.sizeBytes, mayBeElf });
     }
     writer.align(BLOCK_BYTES);
-    await options.onStep(writer.position, totalBytes);
+    const turn = options.onStep(writer.position, totalBytes);
+    if (turn !== undefined) await turn;
   }
   if (writer.position !== totalBytes)
     throw new RunncError('INTERNAL', 'an EROFS image is not as long as planned');
@@ -291,25 +300,43 @@ function folderBlocks({ names, perBlock }: Listing): Buffer {
   return content;
 }
 
-async function copyFile(entry: TreeEntry, writer: ImageWriter, onStep: () => Promise<void>): Promise<void> {
-  const fd = openScanned(entry);
+/** Waits only where there is something to wait for: a tree has tens of thousands of files. */
+function copyFile(
+  entry: TreeEntry,
+  writer: ImageWriter,
+  onStep: () => Promise<void> | undefined,
+): Promise<void> | undefined {
+  const { fd, hasHoles } = openScanned(entry);
+  if (entry.sizeBytes > SLICE_BYTES || hasHoles || writer.isAhead) {
+    return copySlices(entry, writer, fd, hasHoles, onStep).finally(() => closeSync(fd));
+  }
   try {
-    const hasHoles = fstatSync(fd).blocks * 512 < entry.sizeBytes;
-    for (let position = 0; position < entry.sizeBytes;) {
-      const [start, end] = (hasHoles ? nextData(fd, position) : [position, entry.sizeBytes]) ?? [
-        entry.sizeBytes,
-        Infinity,
-      ];
-      const from = Math.min(start, entry.sizeBytes);
-      const to = Math.min(end, entry.sizeBytes, from + SLICE_BYTES);
-      writer.skip(from - position);
-      if (!writer.copy(fd, from, to - from)) throw changedError(entry);
-      position = to;
-      await writer.drain();
-      await onStep();
-    }
+    if (!writer.copy(fd, 0, entry.sizeBytes)) throw changedError(entry);
+    return undefined;
   } finally {
     closeSync(fd);
+  }
+}
+
+async function copySlices(
+  entry: TreeEntry,
+  writer: ImageWriter,
+  fd: number,
+  hasHoles: boolean,
+  onStep: () => Promise<void> | undefined,
+): Promise<void> {
+  for (let position = 0; position < entry.sizeBytes;) {
+    const [start, end] = (hasHoles ? nextData(fd, position) : [position, entry.sizeBytes]) ?? [
+      entry.sizeBytes,
+      Infinity,
+    ];
+    const from = Math.min(start, entry.sizeBytes);
+    const to = Math.min(end, entry.sizeBytes, from + SLICE_BYTES);
+    writer.skip(from - position);
+    if (!writer.copy(fd, from, to - from)) throw changedError(entry);
+    position = to;
+    await writer.drain();
+    await onStep();
   }
 }
 

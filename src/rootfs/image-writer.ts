@@ -76,6 +76,13 @@ export class ImageWriter {
     return true;
   }
 
+  /** What was written there, if it has not gone to disk yet. */
+  byteAt(position: number): number | undefined {
+    return position < this.#flushed || position >= this.position
+      ? undefined
+      : this.#piece[position - this.#flushed];
+  }
+
   /** Zeros. */
   skip(length: number): void {
     let left = length;
@@ -94,9 +101,14 @@ export class ImageWriter {
     if (over !== 0) this.skip(alignment - over);
   }
 
-  /** Waits until other threads have caught up; to be called now and then between large writes. */
+  /** Are other threads so far behind that drain() should be called before more is written? */
+  get isAhead(): boolean {
+    return this.#unhashed.size > MAX_UNHASHED;
+  }
+
+  /** Waits until other threads have caught up. */
   async drain(): Promise<void> {
-    while (this.#unhashed.size > MAX_UNHASHED) await Promise.race(this.#unhashed);
+    while (this.isAhead) await Promise.race(this.#unhashed);
   }
 
   /** Sets the file's size, waits until the disk has it all, and returns the content hash (hexadecimal). */

@@ -54,11 +54,11 @@ export async function writeSegments(
   files: readonly ErofsFile[],
   imageFd: number,
   writer: ImageWriter,
-  onStep: (doneBytes: number, totalBytes: number) => Promise<void>,
+  onStep: (doneBytes: number, totalBytes: number) => Promise<void> | undefined,
 ): Promise<void> {
   const objects = place(
     files.flatMap((file) => {
-      const object = readElf(imageFd, file);
+      const object = file.mayBeElf ? readElf(imageFd, file) : undefined;
       return object === undefined ? [] : [{ ...object, file }];
     }),
   );
@@ -110,7 +110,10 @@ function index(objects: readonly PlacedObject[], totalBytes: number): Buffer {
 }
 
 /** The object in a file, if it is one that can be laid out. */
-export function readElf(imageFd: number, file: ErofsFile): ElfObject | undefined {
+export function readElf(
+  imageFd: number,
+  file: Pick<ErofsFile, 'offset' | 'sizeBytes'>,
+): ElfObject | undefined {
   if (file.sizeBytes < EHDR_BYTES) return undefined;
   const header = Buffer.alloc(PAGE_BYTES);
   const length = readSync(imageFd, header, 0, Math.min(PAGE_BYTES, file.sizeBytes), file.offset);

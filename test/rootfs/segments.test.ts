@@ -193,7 +193,7 @@ describe('the segments companion of an EROFS image', function () {
       fs.writeFileSync(file, bytes);
       const fd = fs.openSync(file, 'r');
       try {
-        return readElf(fd, { nid: 1, offset: 0, sizeBytes: bytes.length });
+        return readElf(fd, { offset: 0, sizeBytes: bytes.length });
       } finally {
         fs.closeSync(fd);
       }
