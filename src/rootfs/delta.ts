@@ -13,18 +13,17 @@ export interface DeltaOptions {
   readonly toGid: (hostId: number) => number;
 }
 
-/** `prefix`: where in the container the layer's root is, "" or "/a/b". undefined: too large. */
-export function readDelta(layer: TreeEntry, options: DeltaOptions, prefix = ''): LayerEntry[] | undefined {
+/** undefined: too large. */
+export function readDelta(layer: TreeEntry, options: DeltaOptions): LayerEntry[] | undefined {
   const entries: LayerEntry[] = [];
   const linked = new Map<string, Buffer>();
   let contentBytes = 0;
   for (const entry of walk(layer)) {
     contentBytes += entry.kind === 'file' ? entry.sizeBytes : 0;
     if (entries.length >= MAX_ENTRIES || contentBytes > MAX_CONTENT_BYTES) return undefined;
-    const path = Buffer.concat([Buffer.from(prefix), Buffer.from(entry.path, 'latin1')]);
-    const isRoot = path.length === 0;
+    const path = Buffer.from(entry.path === '' ? '/' : entry.path, 'latin1');
     const attributes = {
-      path: isRoot ? Buffer.from('/') : path,
+      path,
       mode: entry.mode,
       uid: options.toUid(entry.uid),
       gid: options.toGid(entry.gid),
@@ -71,7 +70,7 @@ function content(entry: TreeEntry): Content {
 function readScanned(entry: TreeEntry): Buffer {
   const content = Buffer.alloc(entry.sizeBytes);
   if (content.length === 0) return content;
-  const fd = openScanned(entry);
+  const { fd } = openScanned(entry);
   try {
     let length = 0;
     while (length < content.length) {

@@ -15,22 +15,29 @@ export interface MountInfo {
 export function readMounts(folder: string): MountInfo[] {
   const inside = folder === '/' ? '/' : `${folder}/`;
   const text = readFileSync('/proc/self/mountinfo', 'utf8');
-  // Where the kernel may have escaped something, all lines are taken apart.
-  const lines = /[^\w./:@%+=,-]/.test(folder) ? text : linesWith(text, folder);
-  return parseMountInfo(lines).filter(
+  // Where the kernel has escaped something, all lines are taken apart.
+  const isEscaped = ESCAPED.some((char) => folder.includes(char));
+  return parseMountInfo(isEscaped ? text.split('\n') : linesWith(text, folder)).filter(
     ({ mountPoint }) => mountPoint === folder || mountPoint.startsWith(inside),
   );
 }
 
-function linesWith(text: string, part: string): string {
-  return text
-    .split('\n')
-    .filter((line) => line.includes(part))
-    .join('\n');
+/** In mount points, and what the kernel may add to these. */
+const ESCAPED = [' ', '\t', '\n', '\\', '#'];
+
+function linesWith(text: string, part: string): string[] {
+  const lines: string[] = [];
+  for (let end = 0; ;) {
+    const at = text.indexOf(part, end);
+    if (at < 0) return lines;
+    end = text.indexOf('\n', at);
+    if (end < 0) end = text.length;
+    lines.push(text.slice(text.lastIndexOf('\n', at) + 1, end));
+  }
 }
 
-export function parseMountInfo(text: string): MountInfo[] {
-  return text.split('\n').flatMap((line) => {
+export function parseMountInfo(lines: readonly string[]): MountInfo[] {
+  return lines.flatMap((line) => {
     const fields = line.split(' ');
     // Optional fields end with a lone "-"; before it stand at least six others.
     const separator = fields.indexOf('-', 6);

@@ -100,7 +100,9 @@ export async function openFromCache(
 ): Promise<OpenedEntry> {
   const { format, uidMappings, gidMappings } = options;
   const settings = JSON.stringify([IMAGE_VERSION, format, uidMappings ?? [], gidMappings ?? [], kind]);
-  const key = await sha256(`${settings}\n`, identity);
+  const isText = typeof identity === 'string';
+  // A scan may be megabytes: its own hash, instead of a copy behind the settings.
+  const key = await sha256(`${settings}\n${isText ? identity : await sha256(identity)}`);
   const cache = new Cache(options.cacheDir, {
     limitBytes: options.cacheLimitBytes,
     onWarning: options.onWarning,

@@ -8,13 +8,13 @@ import { overlayFolders } from './overlay.ts';
 
 describe('mountinfo', () => {
   it('is read with optional fields, escapes and lines of other kinds', () => {
-    const text = [
+    const lines = [
       '36 35 98:0 /mnt1 /mnt\\0402\\011x rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue',
       '37 35 0:5 / /dev rw - devtmpfs udev rw',
       'broken',
       '',
-    ].join('\n');
-    expect(parseMountInfo(text)).to.deep.equal([
+    ];
+    expect(parseMountInfo(lines)).to.deep.equal([
       { mountPoint: '/mnt 2\tx', fileSystem: 'ext3', superOptions: 'rw,errors=continue' },
       { mountPoint: '/dev', fileSystem: 'devtmpfs', superOptions: 'rw' },
     ]);

@@ -7,7 +7,7 @@
  * With any other overlay mount somebody may have edited a lower folder between two mounts: it is read as one tree.
  */
 import { realpathSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { type MountInfo, unescape } from './mountinfo.ts';
 import type { TreeEntry } from './tree.ts';
 
@@ -18,12 +18,15 @@ export interface OverlayFolders {
   readonly own: readonly string[];
 }
 
-/** Docker's overlay2; containers/storage (Podman, CRI-O); containerd's snapshotter. */
+/**
+ * Docker's overlay2; containers/storage (Podman, CRI-O); containerd's snapshotter. The likeliest first, and each by itself:
+ * all in one would take ten times as long to compile.
+ */
 const STORES = [
   /\/overlay2\/[0-9a-f]{64}\/diff$/,
-  /\/overlay2\/[0-9a-z]{25}\/diff$/,
   /\/overlay\/[0-9a-f]{64}\/diff$/,
   /\/io\.containerd\.snapshotter\.v1\.overlayfs\/snapshots\/[0-9]+\/fs$/,
+  /\/overlay2\/[0-9a-z]{25}\/diff$/,
 ];
 /** What Docker puts over the image of every container: empty files to mount its own over. */
 const DOCKER_INIT = /\/overlay2\/[0-9a-f]{64}-init\/diff$/;
@@ -46,28 +49,30 @@ export function overlayFolders(mount: MountInfo): OverlayFolders | undefined {
     .filter((path) => path.startsWith('/'))
     .map((path) => dirname(dirname(path)));
   for (const base of bases) {
-    const lower = splitEscaped(lowerOption, ':').map((path) => realPath(resolve(base, unescape(path))));
-    const own = upper.map((path) => realPath(resolve(base, path)));
-    const all = [...own, ...lower];
-    if (!all.every((path) => path !== undefined && isStored(path))) continue;
-    const paths = lower as string[];
-    const init = paths.findIndex((path) => !DOCKER_INIT.test(path));
-    if (init < 0) continue;
-    return { lower: paths.slice(init), own: [...(own as string[]), ...paths.slice(0, init)] };
+    const lower = stored(splitEscaped(lowerOption, ':').map(unescape), base);
+    const own = stored(upper, base);
+    const init = lower?.findIndex(({ isInit }) => !isInit) ?? -1;
+    if (lower === undefined || own === undefined || init < 0) continue;
+    const paths = [...own, ...lower].map(({ path }) => path);
+    return { lower: paths.slice(own.length + init), own: paths.slice(0, own.length + init) };
   }
   return undefined;
 }
 
-function isStored(path: string): boolean {
-  return DOCKER_INIT.test(path) || STORES.some((store) => store.test(path));
-}
-
-function realPath(path: string): string | undefined {
-  try {
-    return realpathSync(path);
-  } catch {
-    return undefined;
+/** Where they really are; undefined if any is not in a store. */
+function stored(paths: readonly string[], base: string): { path: string; isInit: boolean }[] | undefined {
+  const found = [];
+  for (const given of paths) {
+    try {
+      const path = realpathSync(given.startsWith('/') ? given : `${base}/${given}`);
+      const isInit = path.endsWith('-init/diff') && DOCKER_INIT.test(path);
+      if (!isInit && !STORES.some((store) => store.test(path))) return undefined;
+      found.push({ path, isInit });
+    } catch {
+      return undefined;
+    }
   }
+  return found;
 }
 
 /** Splits where the separator is not escaped by a backslash. */
@@ -107,6 +112,7 @@ function overlay(lower: TreeEntry, upper: TreeEntry): TreeEntry {
   if (upper.kind !== 'folder' || upper.opaque) return upper;
   // A folder over a file or whiteout hides what still lower layers have under that name.
   if (lower.kind !== 'folder') return { ...upper, opaque: true };
+  if (upper.children.length === 0) return { ...upper, opaque: lower.opaque, children: lower.children };
   const children = new Map(lower.children.map((child) => [child.name, child]));
   for (const child of upper.children) {
     const below = children.get(child.name);
