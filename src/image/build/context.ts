@@ -83,7 +83,7 @@ export class BuildContext {
 
 /** Throws HOST when it is not the file that was scanned any more, also while it is read. */
 export async function* readScanned(entry: TreeEntry): AsyncGenerator<Uint8Array> {
-  const fd = openScanned(entry);
+  const { fd } = openScanned(entry);
   try {
     for (let position = 0; ;) {
       const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, entry.sizeBytes - position + 1));
