@@ -4,8 +4,10 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #define P_PIDFD_ 3
@@ -629,6 +631,96 @@ static void others_memory_in_proc(void)
     wait_for(pid, "sleeper", __WNOTHREAD);
 }
 
+/* A folder of /proc does as a pidfd. */
+static void signal_by_folder(void)
+{
+    char path[32];
+    pid_t pid = sleeper();
+
+    snprintf(path, sizeof(path), "/proc/%d", pid);
+    int fd = open(path, O_DIRECTORY);
+    T(pidfd_send_signal(fd, 0));
+    T(pidfd_send_signal(fd, SIGTERM));
+    wait_for(pid, "ended", 0);
+    T(pidfd_send_signal(fd, 0));
+    T(pidfd_send_signal(open("/proc", O_DIRECTORY), 0));
+    T(pidfd_send_signal(open("/proc/self/stat", O_RDONLY), 0));
+}
+
+static char private_page[3 * 4096] __attribute__((aligned(4096)));
+
+static ssize_t vm_move(bool write_it, pid_t pid, void *local, size_t local_len, void *remote, size_t remote_len, unsigned long flags)
+{
+    struct iovec l = {local, local_len}, r = {remote, remote_len};
+
+    return write_it ? process_vm_writev(pid, &l, 1, &r, 1, flags) : process_vm_readv(pid, &l, 1, &r, 1, flags);
+}
+
+/* The child says what it finds when it is told to, by a byte in a pipe. */
+static void memory_of_a_child(void)
+{
+    char text[64] = "", *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char *readonly = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int go[2], ready[2];
+
+    pipe(go);
+    pipe(ready);
+    strcpy(private_page, "the parent's");
+    pid_t pid = fork();
+    if (pid == 0) {
+        strcpy(private_page, "the child's");
+        memset(private_page + 4096, 'c', 4096);
+        write(ready[1], "", 1);
+        read(go[0], text, 1);
+        say("child: %s, %c%c, %s", private_page, private_page[4095], private_page[4096], shared);
+        _exit(0);
+    }
+    read(ready[0], text, 1);
+    T(vm_move(false, pid, text, sizeof(text), private_page, sizeof(text), 0));
+    say("read: %s; own: %s", text, private_page);
+    T(vm_move(false, pid, text, 10, private_page, 3, 0));
+    T(vm_move(false, pid, text, 3, private_page, 10, 0));
+    T(vm_move(false, pid, text, sizeof(text), (void *)8, sizeof(text), 0));
+    T(vm_move(false, pid, (void *)8, sizeof(text), private_page, sizeof(text), 0));
+    T(vm_move(false, pid, text, 0, private_page, sizeof(text), 0));
+    T(vm_move(false, pid, text, 1, private_page, 1, 1));
+    T(vm_move(false, 999999, text, 1, private_page, 1, 0));
+    strcpy(text, "changed from outside");
+    T(vm_move(true, pid, text, strlen(text) + 1, private_page, 64, 0));
+    T(vm_move(true, pid, "xy", 2, private_page + 4095, 2, 0));
+    T(vm_move(true, pid, "shared", 7, shared, 7, 0));
+    T(vm_move(true, pid, text, 1, readonly, 1, 0));
+    say("own: %s, %s", private_page, shared);
+    struct iovec locals[3] = {{text, 3}, {text + 10, 5}, {text + 20, 1}}, remotes[2] = {{private_page, 7}, {private_page + 8, 20}};
+    T(process_vm_readv(pid, locals, 3, remotes, 2, 0));
+    say("pieces: %.3s %.5s %.1s", text, text + 10, text + 20);
+    T(process_vm_readv(pid, locals, 1025, remotes, 2, 0));
+    T(process_vm_readv(pid, locals, 3, remotes, 1025, 0));
+    T(vm_move(false, getpid(), text, 12, private_page, 12, 0));
+    say("of oneself: %s", text);
+    write(go[1], "", 1);
+    wait_for(pid, "child", 0);
+}
+
+static void memory_of_strangers(void)
+{
+    char text[8];
+    pid_t root = sleeper();
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000))
+            _exit(1);
+        T(vm_move(false, root, text, 1, private_page, 1, 0));
+        T(vm_move(true, root, text, 1, private_page, 1, 0));
+        T(vm_move(false, getpid(), text, 1, private_page, 1, 0));
+        _exit(0);
+    }
+    wait_for(pid, "stranger", 0);
+    kill(root, SIGKILL);
+    wait_for(root, "sleeper", 0);
+}
+
 const struct test_case cases[] = {
     CASE(ends),
     CASE(no_core_where_none_is_allowed),
@@ -652,5 +744,8 @@ const struct test_case cases[] = {
     CASE(limit_on_processes),
     CASE(everyone),
     CASE(others_memory_in_proc),
+    CASE(signal_by_folder),
+    CASE(memory_of_a_child),
+    CASE(memory_of_strangers),
     {NULL, NULL},
 };

@@ -10,6 +10,8 @@ struct super_block *proc_new(void);
 extern const struct pseudo_entry proc_pid_entry;
 /* In each process's folder: there is one network, but programs look there. */
 extern const struct pseudo_entry proc_net_children[];
+/* The pid of an open folder /proc/PID, 0 if it is another file. */
+int proc_pid_of(const struct file *file);
 pseudo_owner proc_pid_owner;
 int proc_show_mounts(struct seq_file *seq, uint64_t arg);
 

@@ -803,3 +803,10 @@ static const struct pseudo_entry pid_children[] = {
     {0},
 };
 const struct pseudo_entry proc_pid_entry = {.name = "pid", .mode = S_IFDIR | 0555, .children = pid_children};
+
+int proc_pid_of(const struct file *file)
+{
+    uint64_t pid;
+
+    return pseudo_entry_of(file, &pid) == &proc_pid_entry ? (int)pid : 0;
+}

@@ -26,6 +26,14 @@ static struct pseudo_inode *of(struct inode *inode)
     return container_of(inode, struct pseudo_inode, inode);
 }
 
+const struct pseudo_entry *pseudo_entry_of(const struct file *file, uint64_t *arg)
+{
+    if (file->f_op != &pseudo_file_operations && file->f_op != &pseudo_dir_operations)
+        return NULL;
+    *arg = of(file->f_inode)->arg;
+    return of(file->f_inode)->entry;
+}
+
 /* Stable and different for different entries and arguments, which is all that is asked of it. */
 static uint64_t inode_number(const struct pseudo_entry *entry, uint64_t arg)
 {

@@ -45,6 +45,9 @@ struct pseudo_entry {
 /* Who owns the entries of arg: NULL is root. */
 typedef void pseudo_owner(uint64_t arg, uint32_t *uid, uint32_t *gid);
 
+/* What an open file of such a file system shows; NULL if it is of another one. */
+const struct pseudo_entry *pseudo_entry_of(const struct file *file, uint64_t *arg);
+
 /* NULL: out of memory. */
 struct super_block *pseudo_new(const char *type, const struct pseudo_entry *root, uint64_t magic,
                                pseudo_owner *owner);

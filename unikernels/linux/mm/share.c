@@ -11,6 +11,7 @@
 #include "mm/memory.h"
 #include "mm/page_impl.h"
 #include "mm/vma.h"
+#include "task/task.h"
 
 #define BUCKETS_LOG 14
 #define BUCKETS (1ul << BUCKETS_LOG)
@@ -870,7 +871,7 @@ fail:
     return NULL;
 }
 
-/* ---- reading the memory of others ---- */
+/* ---- the memory of others ---- */
 
 ssize_t share_difference(const struct mm *mm)
 {
@@ -904,5 +905,34 @@ size_t share_peek(struct mm *mm, uaddr_t addr, void *buf, size_t n)
             break;
         done += part;
     }
+    return done;
+}
+
+/* Part of one page. */
+static bool poke(struct mm *mm, const struct vma *v, uaddr_t at, const void *buf, size_t n)
+{
+    uaddr_t page = PAGE_DOWN(at);
+
+    if (lazy_fill(mm, page, page + PAGE_SIZE)) return false;
+    if (v->flags & VMA_SHARED) return !user_copy((void *)at, buf, n);
+    share_switch(mm);
+    if (share_own(mm, page, page + PAGE_SIZE)) return false;
+    memcpy((void *)at, buf, n);
+    return share_protect(mm, page, page + PAGE_SIZE, v->prot);
+}
+
+size_t share_poke(struct mm *mm, uaddr_t addr, const void *buf, size_t n)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        uaddr_t at = addr + done;
+        size_t part = MIN(n - done, PAGE_DOWN(at) + PAGE_SIZE - at);
+        const struct vma *v = mm_find(mm, at);
+        if (!v || !(v->prot & PROT_WRITE) || mm_beyond_file(mm, at)) break;
+        if (!poke(mm, v, at, (const char *)buf + done, part)) break;
+        done += part;
+    }
+    share_switch(current->process->mm);
     return done;
 }

@@ -75,6 +75,8 @@ int share_fault(struct mm *mm, uaddr_t addr, int needed);
 ssize_t share_difference(const struct mm *mm);
 /* What mm has at addr, whoever runs: bytes read into kernel memory, up to n; 0 if nothing is there. */
 size_t share_peek(struct mm *mm, uaddr_t addr, void *buf, size_t n);
+/* Writes to it as mm itself could, from kernel memory: bytes written. The running process's memory is in place again then. */
+size_t share_poke(struct mm *mm, uaddr_t addr, const void *buf, size_t n);
 
 /* mm goes away; it maps nothing any more. */
 void share_forget(const struct mm *mm);

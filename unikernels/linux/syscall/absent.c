@@ -77,8 +77,6 @@ ABSENT(uselib, ENOSYS)
 
 /* other processes' insides, and tracing: as Docker's seccomp profile has them */
 ABSENT(ptrace, EPERM)
-ABSENT(process_vm_readv, EPERM)
-ABSENT(process_vm_writev, EPERM)
 ABSENT(pidfd_getfd, EPERM)
 ABSENT(perf_event_open, EPERM)
 ABSENT(bpf, EPERM)

@@ -3,6 +3,7 @@
 
 #include "entry/entry.h"
 #include "fs/pidfd.h"
+#include "fs/proc.h"
 #include "fs/vfs.h"
 #include "lib/error.h"
 #include "mm/uaccess.h"
@@ -232,7 +233,9 @@ long sys_pidfd_send_signal(long fd, long sig, long uinfo, long flags)
     struct file *file = fget((int)fd);
     if (!file) return -EBADF;
     struct process *p = pidfd_process(file);
-    long r = p ? 0 : -EBADF;
+    int pid = p ? 0 : proc_pid_of(file); /* as it was before there were pidfds */
+    if (pid) p = process_find(pid);
+    long r = p ? 0 : pid ? -ESRCH : -EBADF;
     if (!r && (unsigned long)sig > SIG_COUNT) r = -EINVAL;
     if (!r && uinfo) {
         r = copy_from_user(&info, (uaddr_t)uinfo, sizeof info);
