@@ -19,9 +19,10 @@ test_packages=(
   erofs-utils                           # the oracle of our EROFS images
   docker-registry apache2-utils openssl             # registries of images, with and without users
   iproute2 iptables containernetworking-plugins procps bsdutils strace libarchive-tools
+  adduser apt openjdk-17-jdk-headless perl redis-server sqlite3 # programs that the Linux guest runs as they are
 )
 long_packages=(
-  redis-server iperf3 wget # servers and clients for the guest's network, and its bench
+  iperf3 wget # servers and clients for the guest's network, and its bench
   qemu-system-x86 dbus-daemon systemd # virtual machines with other kernels, one of them under systemd
   debootstrap                         # the base images of our Dockerfile
 )

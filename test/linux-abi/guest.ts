@@ -106,6 +106,59 @@ function run(
   });
 }
 
+/** A program natively, in namespaces of its own, on a copy of a tree or on an overlay over it: nothing of it stays. */
+export function runNatively(
+  root: string,
+  how: 'copy' | 'overlay',
+  argv: readonly string[],
+  options: RunOptions & { readonly oneProcessor?: boolean } = {},
+): Promise<Outcome> {
+  const script = `
+    set -e
+    root=$1; cwd=$2; how=$3; shift 3
+    mount -t tmpfs -o mode=755 tmpfs /mnt
+    if [ $how = copy ]; then
+      cp -a "$root"/. /mnt/
+    else
+      mkdir /mnt/upper /mnt/scratch
+      layers="lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/scratch"
+      mount -t overlay -o "$layers,redirect_dir=on,index=on" overlay /mnt
+    fi
+    mkdir -p /mnt/proc /mnt/dev /mnt/sys /mnt/box
+    mount -t proc proc /mnt/proc
+    mount -t tmpfs -o mode=755,nosuid tmpfs /mnt/dev
+    for d in "null 3" "zero 5" "full 7" "random 8" "urandom 9"; do mknod -m 666 /mnt/dev/\${d% *} c 1 \${d#* }; done
+    mknod -m 666 /mnt/dev/tty c 5 0
+    ln -s /proc/self/fd /mnt/dev/fd; ln -s /proc/self/fd/0 /mnt/dev/stdin
+    ln -s /proc/self/fd/1 /mnt/dev/stdout; ln -s /proc/self/fd/2 /mnt/dev/stderr
+    mkdir -m 1777 /mnt/dev/shm; mount -t tmpfs -o mode=1777,size=64m tmpfs /mnt/dev/shm
+    mkdir /mnt/dev/pts /mnt/dev/mqueue
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts /mnt/dev/pts; ln -s pts/ptmx /mnt/dev/ptmx
+    hostname guest
+    ip link set lo up
+    exec unshare --root=/mnt --wd="$cwd" "$@"`;
+  const args = [
+    '--mount',
+    '--pid',
+    '--fork',
+    '--uts',
+    '--ipc',
+    '--net', // what other programs of the host have open is nobody's business here
+    '--kill-child',
+    '--',
+    'sh',
+    '-c',
+    script,
+    'sh',
+  ];
+  args.push(root, options.cwd ?? '/', how, ...argv);
+  const env = Object.fromEntries((options.env ?? DEFAULT_ENV).map((entry) => entry.split(/=(.*)/s)));
+  const command = ['unshare', ...args];
+  const [program = '', ...rest] =
+    options.oneProcessor === true ? ['taskset', '--cpu-list', '0', ...command] : command;
+  return run(program, rest, options, env as NodeJS.ProcessEnv);
+}
+
 /** A folder tree and the image made of it. */
 export class Tree {
   readonly folder: string;
@@ -135,47 +188,7 @@ export class Tree {
 
   /** In a mount and pid namespace of its own, on a copy of the tree: nothing of it stays. */
   native(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    const script = `
-      set -e
-      root=$1; cwd=$2; how=$3; shift 3
-      mount -t tmpfs -o mode=755 tmpfs /mnt
-      if [ $how = copy ]; then
-        cp -a "$root"/. /mnt/
-      else
-        mkdir /mnt/upper /mnt/scratch
-        layers="lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/scratch"
-        mount -t overlay -o "$layers,redirect_dir=on,index=on" overlay /mnt
-      fi
-      mkdir -p /mnt/proc /mnt/dev /mnt/sys /mnt/box
-      mount -t proc proc /mnt/proc
-      mount -t tmpfs -o mode=755,nosuid tmpfs /mnt/dev
-      for d in "null 3" "zero 5" "full 7" "random 8" "urandom 9"; do mknod -m 666 /mnt/dev/\${d% *} c 1 \${d#* }; done
-      mknod -m 666 /mnt/dev/tty c 5 0
-      ln -s /proc/self/fd /mnt/dev/fd; ln -s /proc/self/fd/0 /mnt/dev/stdin
-      ln -s /proc/self/fd/1 /mnt/dev/stdout; ln -s /proc/self/fd/2 /mnt/dev/stderr
-      mkdir -m 1777 /mnt/dev/shm; mount -t tmpfs -o mode=1777,size=64m tmpfs /mnt/dev/shm
-      mkdir /mnt/dev/pts /mnt/dev/mqueue
-      mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts /mnt/dev/pts; ln -s pts/ptmx /mnt/dev/ptmx
-      hostname guest
-      ip link set lo up
-      exec unshare --root=/mnt --wd="$cwd" "$@"`;
-    const args = [
-      '--mount',
-      '--pid',
-      '--fork',
-      '--uts',
-      '--ipc',
-      '--net', // what other programs of the host have open is nobody's business here
-      '--kill-child',
-      '--',
-      'sh',
-      '-c',
-      script,
-      'sh',
-    ];
-    args.push(this.folder, options.cwd ?? '/', this.nativeRoot, ...argv);
-    const env = Object.fromEntries((options.env ?? DEFAULT_ENV).map((entry) => entry.split(/=(.*)/s)));
-    return run('unshare', args, options, env as NodeJS.ProcessEnv);
+    return runNatively(this.folder, this.nativeRoot, argv, options);
   }
 
   /** argv[0] is the program's absolute path in the tree. */

@@ -196,8 +196,8 @@ export class RunningCall {
     await until(() => Promise.resolve(this.stdout.includes(text)), `"${text}" is printed`);
   }
 
-  async end(): Promise<Result> {
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), STUCK_MS);
+  async end(timeoutMs: number = STUCK_MS): Promise<Result> {
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), timeoutMs);
     await this.#ended;
     clearTimeout(timer);
     const { exitCode, signalCode } = this.child;

@@ -255,7 +255,7 @@ static const struct pseudo_entry sys_kernel[] = {
     SYSCTL("overflowuid", "kernel.overflowuid", "65534"),
     SYSCTL("panic", "kernel.panic", "0"),
     SYSCTL("perf_event_paranoid", "kernel.perf_event_paranoid", "3"),
-    SYSCTL("pid_max", "kernel.pid_max", "32768"),
+    SYSCTL("pid_max", "kernel.pid_max", "4194304"),
     SYSCTL("printk", "kernel.printk", "4\t4\t1\t7"),
     PSEUDO_DIR("pty", sys_kernel_pty),
     PSEUDO_DIR("random", sys_kernel_random),
