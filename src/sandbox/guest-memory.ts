@@ -12,8 +12,9 @@ const MAX_MIB = 64 * 1024;
 const MIN_MIB = 2;
 
 /**
- * What the sandbox itself needs under the same limit: the tender's pages, kernel stack and descriptors, and 8 bytes of
- * page table for each 4 KiB. Without this margin a guest that uses all its memory would meet the host's OOM killer
+ * What the sandbox itself needs under the same limit: the tender's pages and the guest kernel's image (0.5 MiB), kernel
+ * stack and descriptors, and 8 bytes of page table for each 4 KiB; what is left over is for pages of programs that the
+ * host reads from the image. Without this margin a guest that uses all its memory would meet the host's OOM killer
  * instead of its own end of memory.
  */
 const FIXED_OVERHEAD_BYTES = 2 * MIB;

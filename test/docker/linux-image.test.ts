@@ -7,6 +7,7 @@ import { expect } from 'chai';
 import { Rootfs } from '../linux-programs/rootfs.ts';
 import { type CommandResult, succeed } from '../support/command.ts';
 import { Dockerd } from '../support/dockerd.ts';
+import { cgroupFile } from '../support/host-state.ts';
 import { onTerminal } from '../support/terminal.ts';
 
 const IMAGE = 'linux:latest';
@@ -154,8 +155,23 @@ describe('docker, with a Linux image', function () {
     );
   });
 
-  it('one that uses up its memory is killed: 137', async () => {
-    expect((await run(['--memory=64m', '--memory-swap=64m'], ['probe', 'devour'])).status).to.equal(137);
+  it('one that uses up its memory is killed inside: 137, and OOMKilled is false', async () => {
+    const id = await detached(['--memory=64m', '--memory-swap=64m'], ['probe', 'devour']);
+    expect(await docker.docker('wait', id)).to.equal('137');
+    expect(await docker.inspect(id, '.State.OOMKilled')).to.equal('false');
+    expect((await docker.try(['logs', id])).stderr).to.match(
+      /^linux: out of memory: killed process 1 \(probe\)/,
+    );
+  });
+
+  it('a shell outlives a program that uses up the memory, and the host has seen nothing of it', async () => {
+    const script = 'probe devour; echo "status $?"; probe devour; echo "status $?"; exec probe wait';
+    const id = await detached(['--memory=64m', '--memory-swap=64m'], ['sh', '-c', script]);
+    await says(id, 'ready');
+    expect((await docker.try(['logs', id])).stdout).to.equal('status 137\nstatus 137\nready\n');
+    const pid = await docker.pid(id);
+    expect(cgroupFile(pid, 'memory', 'memory.oom_control', 'memory.events')).to.match(/^oom_kill 0$/m);
+    expect(Number(cgroupFile(pid, 'memory', 'memory.failcnt', 'memory.swap.current'))).to.equal(0);
   });
 
   it('stop ends a program that catches SIGTERM, and kills one that does not', async () => {

@@ -81,6 +81,12 @@ const variants: readonly Variant[] = [
     programs: ['memory', 'mapping', 'threads', 'faults', 'forks', 'ipc'],
   },
   {
+    // Most of what they map is opened by its first touch.
+    label: ', in a small container',
+    options: { config: { memoryBytes: 64n << 20n } },
+    programs: ['memory', 'mapping', 'faults', 'forks', 'processes'],
+  },
+  {
     label: ', a processor without FSGSBASE',
     options: { tender: ['--x-no-fsgsbase'] },
     programs: ['threads', 'threads-musl'],

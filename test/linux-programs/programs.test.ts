@@ -346,11 +346,33 @@ describe('Linux programs', function () {
       await call.end();
     });
 
-    it("are killed when they take more than the container's limit", async () => {
-      const { status, stdout } = await run(['probe', 'devour'], (spec) => {
+    it("are killed when they take more than the container's limit, and others go on", async () => {
+      const little = (spec: Draft): void => {
         spec.linux.resources = { memory: { limit: 64 * MIB } };
-      });
-      expect({ status, stdout }).to.deep.equal({ status: 137, stdout: '' });
+      };
+      const alone = await run(['probe', 'devour'], little);
+      expect(alone).to.include({ status: 137, stdout: '' });
+      expect(alone.stderr).to.match(
+        /^linux: out of memory: killed process 1 \(probe\), which holds \d+ KiB\n$/,
+      );
+      const child = await run(['busybox', 'sh', '-c', 'probe devour; echo "status $?"'], little);
+      expect(child).to.include({ status: 0, stdout: 'status 137\n' });
+    });
+
+    it('of large reservations need no more than they touch: Go, threads', async () => {
+      for (const args of [['load'], ['threads'], ['hello-go']]) {
+        const [guest, native] = await Promise.all([
+          run(args, (spec) => {
+            spec.linux.resources = { memory: { limit: 48 * MIB } };
+          }),
+          rootfs.native(args),
+        ]);
+        expect(guest, args.join(' ')).to.deep.equal({
+          status: native.status,
+          stdout: native.stdout,
+          stderr: '',
+        });
+      }
     });
   });
 

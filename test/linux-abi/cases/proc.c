@@ -299,6 +299,13 @@ static void oom_score(void)
     show_file("/proc/self/oom_score_adj");
     T(pwrite(fd, "1001", 4, 0));
     T(pwrite(fd, "nonsense", 8, 0));
+    fflush(NULL);
+    if (fork() == 0) {
+        show_file("/proc/self/oom_score_adj");
+        fflush(NULL);
+        _exit(0);
+    }
+    wait(NULL);
     T(pwrite(fd, "0", 1, 0));
 }
 

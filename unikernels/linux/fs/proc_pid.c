@@ -17,6 +17,7 @@
 #include "mm/mm.h"
 #include "mm/share.h"
 #include "mm/uaccess.h"
+#include "task/oom_kill.h"
 #include "task/signal_deliver.h"
 #include "task/task.h"
 #include "time/clock.h"
@@ -92,15 +93,19 @@ static const char *state_name(char letter)
 }
 
 /* Pages of programs and libraries in place, which cost nothing: the host has them in its page cache. */
+static size_t file_pages_in(const struct vma *v)
+{
+    if (!(v->flags & VMA_SEGMENT) || v->prot == PROT_NONE)
+        return 0;
+    return ((v->end - v->start) >> PAGE_SHIFT) - charge_pages(v->start, v->end);
+}
+
 static size_t file_pages(const struct mm *mm)
 {
     size_t pages = 0;
 
-    for (unsigned i = 0; mm && i < mm->count; i++) {
-        const struct vma *v = &mm->vmas[i];
-        if (v->flags & VMA_SEGMENT && v->prot != PROT_NONE)
-            pages += ((v->end - v->start) >> PAGE_SHIFT) - charge_pages(v->start, v->end);
-    }
+    for (unsigned i = 0; mm && i < mm->count; i++)
+        pages += file_pages_in(&mm->vmas[i]);
     return pages;
 }
 
@@ -368,7 +373,7 @@ static int show_smaps(struct seq_file *seq, uint64_t arg)
         size_t pages = (vma->end - vma->start) >> PAGE_SHIFT;
         show_vma(seq, process->mm, vma);
         seq_printf(seq, "Size:           %8lu kB\n", pages * 4);
-        show_smap_sizes(seq, vma->prot == PROT_NONE ? 0 : pages);
+        show_smap_sizes(seq, charge_pages(vma->start, vma->end) + file_pages_in(vma));
     }
     return 0;
 }
@@ -478,7 +483,16 @@ static int show_mountinfo(struct seq_file *seq, uint64_t arg)
     return each_mount(seq, show_mountinfo_line);
 }
 
-/* Kept only so that it reads back: nothing in the guest chooses a victim by it. */
+static int show_oom_score(struct seq_file *seq, uint64_t arg)
+{
+    const struct process *process = process_of(arg);
+
+    if (!process)
+        return -ESRCH;
+    seq_printf(seq, "%d\n", oom_score(process));
+    return 0;
+}
+
 static int show_oom_score_adj(struct seq_file *seq, uint64_t arg)
 {
     const struct process *process = process_of(arg);
@@ -743,7 +757,7 @@ static const struct pseudo_entry namespaces[] = {
         {.name = "oom_adj", .mode = S_IFREG | 0644, .text = "0\n"},                                      \
         {.name = "personality", .mode = S_IFREG | 0400, .show = show_personality},                       \
         PSEUDO_FILE("schedstat", show_schedstat), PSEUDO_TEXT("sessionid", "4294967295"),                \
-        PSEUDO_TEXT("oom_score", "0\n"),                                                                 \
+        PSEUDO_FILE("oom_score", show_oom_score),                                                        \
         {.name = "oom_score_adj",                                                                        \
          .mode = S_IFREG | 0644,                                                                         \
          .show = show_oom_score_adj,                                                                     \

@@ -24,6 +24,17 @@ static long badness(const struct process *p)
     return (long)mm_resident(p->mm) + p->oom_score_adj * (long)(stats.total / OOM_SCORE_ADJ_MAX);
 }
 
+int oom_score(const struct process *p)
+{
+    struct page_stats stats;
+
+    if (p->dead || !p->mm || p->oom_score_adj == OOM_SCORE_ADJ_MIN) return 0;
+    page_stats(&stats);
+    /* As proc_oom_score(): a process that holds nothing, and has not said anything, is in the middle of the scale. */
+    long points = OOM_SCORE_ADJ_MAX + badness(p) * OOM_SCORE_ADJ_MAX / (long)stats.total;
+    return (int)MAX(points * 2 / 3, 0l);
+}
+
 static struct process *victim(void)
 {
     struct process *p, *found = NULL;

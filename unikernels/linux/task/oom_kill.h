@@ -4,13 +4,16 @@
 
 #include "lib/types.h"
 
+struct process;
+
 /*
  * Kills the process that holds most, by mm_resident and oom_score_adj as Linux does,
  * unless one is on its way out already. It is gone once its tasks have run; the
  * running one may be it.
  */
 void oom_kill(void);
-/* How many were killed, for /proc/vmstat. */
+/* For /proc: how many were killed; how likely a process is the next, 0 to 2000 and by Linux's measure. */
 uint64_t oom_kills(void);
+int oom_score(const struct process *p);
 
 #endif

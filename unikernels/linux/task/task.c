@@ -261,6 +261,7 @@ static long copy_process(struct process *child, const struct clone_args64 *args)
     memcpy(child->rlimits, parent->rlimits, sizeof child->rlimits);
     child->dumpable = parent->dumpable;
     child->personality = parent->personality;
+    child->oom_score_adj = parent->oom_score_adj;
     child->pgid = parent->pgid;
     child->sid = parent->sid;
     child->exit_signal = args->flags & CLONE_PARENT ? parent->exit_signal : args->exit_signal;
