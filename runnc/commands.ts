@@ -96,6 +96,61 @@ const format = {
   help: 'table (default) or json',
 } as const;
 
+const insecure = {
+  type: 'boolean',
+  help: 'registry: plain HTTP too where there is no TLS (on this host always allowed)',
+} as const;
+const platform = {
+  type: 'string',
+  value: 'OS/ARCH',
+  help: 'of an image for several platforms the one for this (default: linux/amd64)',
+} as const;
+const quiet = { type: 'boolean', short: 'q', help: 'say less' } as const;
+
+/** What `run` takes for images alone. */
+export const imageRunOptions = {
+  name: { type: 'string', value: 'ID', help: "image: the container's id (default: a random one)" },
+  rm: { type: 'boolean', help: 'image: delete the container after its end' },
+  interactive: { type: 'boolean', short: 'i', help: 'image: standard input is for the program' },
+  tty: { type: 'boolean', short: 't', help: 'image: with a terminal' },
+  env: { type: 'string', short: 'e', value: 'K[=V]', help: 'image: environment variable; may be repeated' },
+  volume: {
+    type: 'string',
+    short: 'v',
+    value: 'SRC:DST[:ro]',
+    help: 'image: mount a path of the host, or a volume by its name; may be repeated',
+  },
+  publish: {
+    type: 'string',
+    short: 'p',
+    value: 'PORTS',
+    help: 'image: needs a network, which an engine makes',
+  },
+  memory: { type: 'string', short: 'm', value: 'SIZE', help: 'image: memory limit, such as 512m' },
+  cpus: { type: 'string', value: 'N', help: 'image: processors that may be used, such as 1.5' },
+  entrypoint: { type: 'string', value: 'PROGRAM', help: "image: in place of the image's entrypoint" },
+  workdir: { type: 'string', short: 'w', value: 'DIR', help: 'image: working directory' },
+  user: { type: 'string', short: 'u', value: 'USER[:GROUP]', help: 'image: names or numbers' },
+  hostname: { type: 'string', value: 'NAME', help: "image: default: the container's id" },
+  network: {
+    type: 'string',
+    value: 'MODE',
+    help: 'image: none (default), or ns:PATH for a network namespace',
+  },
+  'read-only': { type: 'boolean', help: 'image: the root cannot be written' },
+  annotation: { type: 'string', value: 'K=V', help: 'image: io.runnc.* and others; may be repeated' },
+  pull: {
+    type: 'string',
+    value: 'WHEN',
+    choices: ['missing', 'always', 'never'],
+    help: 'image: ask the registry when it is missing (default), always or never',
+  },
+  platform: { ...platform, help: 'image: of several platforms the one for this' },
+  insecure,
+} as const satisfies OptionDeclarations;
+
+const IMAGE = '<image>';
+
 /** Not listed: `runnc __complete WORDS…` prints what the last word may become (completion.ts). */
 export const COMPLETE_VERB = '__complete';
 
@@ -122,16 +177,18 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
   run: () => ({
     summary: 'Create and start a container, and wait for its end',
     details:
-      "Standard input, output and error are the container's, signals are passed on to it, and the exit status is its own (128+N if signal N ended it). Afterwards the container is deleted.",
-    operands: ID,
+      "Of an image: by its name, which is pulled if it is not in the store, or from oci:DIR[:NAME], oci-archive:FILE, docker-archive:FILE, docker-daemon:NAME, containerd:NAME, docker://NAME; what follows is for its program. The container stays until it is deleted, unless --rm is given. Of a bundle (with --bundle, or config.json in the working directory): by the container's id; afterwards it is deleted. Standard input (for an image with --interactive), output and error are the container's, signals are passed on to it, and the exit status is its own (128+N if signal N ended it).",
+    operands: '<image|container-id> [argument...]',
     minOperands: 1,
-    maxOperands: 1,
+    maxOperands: Infinity,
+    foreignFlags: true,
     options: {
       ...createOptions,
       detach: { type: 'boolean', short: 'd', help: 'return as soon as the program is started' },
       keep: { type: 'boolean', help: 'do not delete the container after its end' },
       strace: { type: 'boolean', help: 'print the system calls of a Linux program on standard error' },
       'no-subreaper': { type: 'boolean', help: 'ignored; runc has it' },
+      ...imageRunOptions,
     },
     load: () => import('./run.ts'),
   }),
@@ -277,8 +334,8 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
     load: () => import('./features.ts'),
   }),
   inspect: () => ({
-    summary: 'Show what a unikernel is: its ABI, manifest, segments and the extras it needs',
-    operands: '<file>',
+    summary: 'Show what a unikernel is (ABI, manifest, segments, extras it needs), or an image of the store',
+    operands: '<file|image>',
     minOperands: 1,
     maxOperands: 1,
     options: { json: { type: 'boolean', help: 'print JSON' }, help },
@@ -373,6 +430,129 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
       help,
     },
     load: () => import('./build.ts'),
+  }),
+  images: () => ({
+    summary: 'List the images of the store',
+    operands: '[repository[:tag]]',
+    minOperands: 0,
+    maxOperands: 1,
+    options: {
+      format,
+      quiet: { ...quiet, help: 'print ids only' },
+      digests: { type: 'boolean', help: 'with the digests of the manifests' },
+      help,
+    },
+    load: () => import('./images.ts'),
+  }),
+  pull: () => ({
+    summary: 'Get an image from a registry',
+    details:
+      'Credentials are those of docker: $DOCKER_CONFIG/config.json or ~/.docker/config.json, and the helpers that it names. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are obeyed. What broke off is gone on with.',
+    operands: IMAGE,
+    minOperands: 1,
+    maxOperands: 1,
+    options: {
+      quiet,
+      platform,
+      'all-platforms': { type: 'boolean', help: 'keep the index with the images for all platforms' },
+      insecure,
+      help,
+    },
+    load: () => import('./pull.ts'),
+  }),
+  push: () => ({
+    summary: 'Put an image of the store into a registry',
+    operands: `${IMAGE} [name there]`,
+    minOperands: 1,
+    maxOperands: 2,
+    options: { quiet, insecure, help },
+    load: () => import('./push.ts'),
+  }),
+  tag: () => ({
+    summary: 'Give an image of the store one more name',
+    operands: `${IMAGE} <name>`,
+    minOperands: 2,
+    maxOperands: 2,
+    options: { help },
+    load: () => import('./tag.ts'),
+  }),
+  rmi: () => ({
+    summary: 'Remove names of images, and with its last name an image',
+    operands: '<image>...',
+    minOperands: 1,
+    maxOperands: Infinity,
+    options: {
+      force: { type: 'boolean', short: 'f', help: 'all names of an id; no error for what does not exist' },
+      help,
+    },
+    load: () => import('./rmi.ts'),
+  }),
+  save: () => ({
+    summary: 'Write images as an archive',
+    details:
+      'Both forms are OCI image layouts in a tar, with the digests that the images have; docker-archive has the manifest.json beside it that every version of "docker load" reads.',
+    operands: '<image>...',
+    minOperands: 1,
+    maxOperands: Infinity,
+    options: {
+      output: {
+        type: 'string',
+        short: 'o',
+        value: 'FILE',
+        complete: 'file',
+        help: 'to FILE (default: standard output)',
+      },
+      format: {
+        type: 'string',
+        short: 'f',
+        value: 'FORMAT',
+        choices: ['docker-archive', 'oci-archive'],
+        help: 'docker-archive (default) or oci-archive',
+      },
+      help,
+    },
+    load: () => import('./save.ts'),
+  }),
+  load: () => ({
+    summary: 'Read the images of an archive into the store',
+    details: 'Archives of docker save, podman save, ctr image export and runnc save, gzipped too.',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    options: {
+      input: {
+        type: 'string',
+        short: 'i',
+        value: 'FILE',
+        complete: 'file',
+        help: 'from FILE (default: standard input)',
+      },
+      quiet,
+      help,
+    },
+    load: () => import('./load.ts'),
+  }),
+  login: () => ({
+    summary: "Keep a password for a registry in docker's config.json, or with the helper that it names",
+    operands: '[registry]',
+    minOperands: 0,
+    maxOperands: 1,
+    options: {
+      username: { type: 'string', short: 'u', value: 'NAME', help: 'user name' },
+      password: { type: 'string', short: 'p', value: 'TEXT', help: 'password; others may see it in ps' },
+      'password-stdin': { type: 'boolean', help: 'read the password from standard input' },
+      insecure,
+      help,
+    },
+    load: () => import('./login.ts'),
+  }),
+  logout: () => ({
+    summary: 'Forget the password for a registry',
+    operands: '[registry]',
+    minOperands: 0,
+    maxOperands: 1,
+    options: { help },
+    load: () => import('./login.ts').then(({ logout }) => ({ run: logout })),
   }),
   exec: () => ({
     summary: 'Not supported: a unikernel runs one program',

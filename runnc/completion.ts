@@ -65,7 +65,10 @@ async function candidatesFor(before: readonly string[], current: string): Promis
   if (current.startsWith('-')) return flags(command.options);
   if (verb === 'completion') return Object.keys(SCRIPTS);
   if (verb === 'kill' && operandCount === 1) return ['HUP', 'INT', 'KILL', 'QUIT', 'TERM', 'USR1', 'USR2'];
-  const wantsId = command.operands.startsWith('<container-id>') && verb !== 'create' && verb !== 'run';
+  if (/^<image/.test(command.operands) && (operandCount === 0 || command.maxOperands === Infinity)) {
+    return verb === 'run' && operandCount > 0 ? [] : imageNames();
+  }
+  const wantsId = command.operands.startsWith('<container-id>') && verb !== 'create';
   return wantsId && operandCount === 0 ? containerIds(root) : [];
 }
 
@@ -117,4 +120,15 @@ async function containerIds(root: string | undefined): Promise<readonly string[]
   const { Container } = await import('../src/container/container.ts');
   const globals = { systemdCgroup: false, debug: false, ...(root === undefined ? {} : { root }) };
   return (await Container.list(storeOptions(globals))).map(({ id }) => id);
+}
+
+async function imageNames(): Promise<readonly string[]> {
+  const [{ ImageStore }, { parseReference, shortReference }] = await Promise.all([
+    import('../src/image/store.ts'),
+    import('../src/image/reference.ts'),
+  ]);
+  const store = await ImageStore.open();
+  return store
+    .list()
+    .flatMap(({ reference }) => (reference === undefined ? [] : [shortReference(parseReference(reference))]));
 }

@@ -1,13 +1,16 @@
+import { existsSync } from 'node:fs';
 import { type Inspection, inspect, type Segment } from '../src/guest/inspect.ts';
 import { manifestJson } from '../src/guest/manifest.ts';
 import { print, printJson } from './output.ts';
 import type { Call } from './verb.ts';
 
-export function run({ options, operands: [file = ''] }: Call): Promise<number> {
+export async function run({ options, operands: [file = ''] }: Call): Promise<number> {
+  const isFile = /^[./]|\.spt$/.test(file) || existsSync(file);
+  if (!isFile) return (await import('./inspect-image.ts')).inspectImage(file);
   const inspection = inspect(file);
   if (options.flag('json')) printJson(asJson(inspection));
   else print(asText(inspection));
-  return Promise.resolve(0);
+  return 0;
 }
 
 /** Addresses in hexadecimal, as every other tool shows them; sizes in bytes. */

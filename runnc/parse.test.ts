@@ -76,6 +76,18 @@ describe('the command line parser', () => {
     expect(parseLine(['--name', 'x', '--', '--all'], declared).operands).to.deep.equal(['--all']);
   });
 
+  it('takes short flags together, the last one with its value', () => {
+    expect(
+      parseLine(['-ab'], { ...declared, both: { type: 'boolean', short: 'b', help: '' } }).options.flag(
+        'both',
+      ),
+    ).to.equal(true);
+    const { options, operands } = parseLine(['-anx=y', 'op'], declared);
+    expect([options.flag('all'), options.text('name'), operands]).to.deep.equal([true, 'x=y', ['op']]);
+    expect(parseLine(['-an', 'x'], declared).options.text('name')).to.equal('x');
+    expect(() => parseLine(['-az'], declared)).to.throw('unknown flag -az');
+  });
+
   it('leaves the flags of another program alone', () => {
     const { options, operands } = parseLine(['-a', 'id', 'ls', '-l', '--name'], declared, {
       foreignFlags: true,

@@ -45,6 +45,15 @@ export class Options {
     return this.#all(name, 'string') as readonly string[];
   }
 
+  has(name: string): boolean {
+    return this.#values.has(name);
+  }
+
+  /** With those of another line, which has the last word. */
+  and(other: Options): Options {
+    return new Options(this.#declared, new Map([...this.#values, ...other.#values]));
+  }
+
   /** Throws INVALID unless it is a decimal integer within the bounds. */
   integer(name: string, min: number, max = Number.MAX_SAFE_INTEGER): number | undefined {
     const text = this.text(name);
@@ -105,7 +114,8 @@ interface Read extends ParsedLine {
 }
 
 /** One plain loop: a first generator or regular expression alone costs Bun 0.15 ms. */
-function read(args: readonly string[], declared: OptionDeclarations, oneOperand: boolean): Read {
+function read(line: readonly string[], declared: OptionDeclarations, oneOperand: boolean): Read {
+  let args = line;
   const values = new Map<string, (string | boolean)[]>();
   const operands: string[] = [];
   let noMoreFlags = false;
@@ -120,6 +130,12 @@ function read(args: readonly string[], declared: OptionDeclarations, oneOperand:
       const equals = arg.indexOf('=');
       const rawName = equals < 0 ? arg : arg.slice(0, equals);
       const name = longName(rawName, declared);
+      const several = Object.hasOwn(declared, name) ? undefined : shortFlags(arg, declared);
+      if (several !== undefined) {
+        args = [...several, ...args.slice(i)];
+        i = 0;
+        continue;
+      }
       const takesNext = equals < 0 && Object.hasOwn(declared, name) && declared[name]?.type === 'string';
       const value = takesNext ? args[i++] : equals < 0 ? undefined : arg.slice(equals + 1);
       const checked = optionValue({ name, rawName, value }, declared);
@@ -144,6 +160,26 @@ function longName(rawName: string, declared: OptionDeclarations): string {
   if (name.length !== 1) return name;
   const entry = Object.entries(declared).find(([, { short }]) => short === name);
   return entry?.[0] ?? name;
+}
+
+/**
+ * "-it" is "-i -t", "-p80:80" is "-p 80:80", as Docker's users write them. undefined: some letter is no flag, or it is
+ * one letter alone.
+ */
+function shortFlags(arg: string, declared: OptionDeclarations): string[] | undefined {
+  if (arg.startsWith('--') || arg.length < 3) return undefined;
+  const found: string[] = [];
+  for (let i = 1; i < arg.length; i++) {
+    const letter = `-${arg.charAt(i)}`;
+    const type = declared[longName(letter, declared)]?.type;
+    if (type === undefined) return undefined;
+    if (type === 'string') {
+      const value = arg.slice(i + 1);
+      return [...found, value === '' ? letter : `${letter}=${value}`];
+    }
+    found.push(letter);
+  }
+  return found;
 }
 
 function optionValue({ name, rawName, value }: GivenOption, declared: OptionDeclarations): string | boolean {

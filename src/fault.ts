@@ -45,6 +45,9 @@ export const imageSteps = [
   'index-written',
   'index-replaced',
   'blob-removed',
+  'layer-unpacked',
+  'image-unpacked',
+  'rootfs-placed',
 ] as const;
 
 export type RuntimeStep =

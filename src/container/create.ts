@@ -19,6 +19,7 @@ import { uidForSandbox } from '../sandbox/sandbox-uid.ts';
 import { tenderCommand, type TenderInput } from '../sandbox/tender-command.ts';
 import { destroy } from './destroy.ts';
 import type { JoinRequest } from './join-network.ts';
+import type { OwnBundle } from './own-bundle.ts';
 import { type PreparedGuest, prepareGuest } from './prepare-guest.ts';
 import type { ContainerRecord } from './record.ts';
 import { ociState } from './status.ts';
@@ -26,8 +27,8 @@ import { type LockedContainer, START_SOCKET, Store } from './store.ts';
 
 export interface CreateOptions {
   readonly id: string;
-  /** Folder with config.json, absolute or relative to the working directory. */
-  readonly bundle: string;
+  /** Folder with config.json, absolute or relative to the working directory; or what is to be in one. */
+  readonly bundle: string | OwnBundle;
   /** Where containers are kept; default: /run/runnc, for other users than root $XDG_RUNTIME_DIR/runnc. */
   readonly root?: string;
   /** linux.cgroupsPath is "slice:prefix:name" and systemd makes the cgroups. */
@@ -66,11 +67,14 @@ const O_PATH = 0o10000000;
 
 /** Throws a RunncError; nothing is left behind then. */
 export async function createContainer(options: CreateOptions): Promise<Created> {
-  const bundle = readBundle(options.bundle);
-  checkTerminal(bundle, options);
+  const { bundle: given } = options;
+  // Before anything is made, where that can be told.
+  const read = typeof given === 'string' ? readBundle(given) : undefined;
+  if (read !== undefined) checkTerminal(read, options);
   const locked = await new Store(options.root).create(options.id);
   const opened: number[] = [];
   try {
+    const bundle = read ?? (await writeBundle(given as OwnBundle, options, locked));
     return await createLocked(bundle, options, locked, opened);
   } catch (error) {
     await destroy(locked, options.onWarning).catch((problem: unknown) => {
@@ -81,6 +85,16 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
     for (const fd of opened) closeSync(fd);
     locked.unlock();
   }
+}
+
+async function writeBundle(
+  own: OwnBundle,
+  options: CreateOptions,
+  { folder }: LockedContainer,
+): Promise<Bundle> {
+  const bundle = (await import('./own-bundle.ts')).writeOwnBundle(folder, own);
+  checkTerminal(bundle, options);
+  return bundle;
 }
 
 async function createLocked(
