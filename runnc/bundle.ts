@@ -6,6 +6,7 @@ import addon from '../dist/runnc.node' with { type: 'file' };
 import network from '../dist/network.node' with { type: 'file' };
 import init from '../dist/init' with { type: 'file' };
 import tender from '../dist/tender-spt' with { type: 'file' };
+import fileserver from '../dist/fileserver' with { type: 'file' };
 import linux from '../dist/linux.spt' with { type: 'file' };
 import { registerAssets } from '../src/assets.ts';
 import { main } from './main.ts';
@@ -15,6 +16,7 @@ registerAssets({
   'network.node': network,
   init,
   'tender-spt': tender,
+  fileserver,
   'linux.spt': linux,
 });
 await main();

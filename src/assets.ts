@@ -8,7 +8,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { RunncError } from './errors.ts';
 
-export type AssetName = 'init' | 'tender-spt' | 'linux.spt' | 'runnc.node' | 'network.node';
+export type AssetName = 'init' | 'tender-spt' | 'fileserver' | 'linux.spt' | 'runnc.node' | 'network.node';
 
 const registered = new Map<AssetName, string>();
 

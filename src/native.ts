@@ -178,6 +178,11 @@ export function socketPair(): readonly [number, number] {
   return addon().socketPair();
 }
 
+/** A pair for a guest's channel: messages, and nothing told of who sent them. */
+export function channelPair(): readonly [number, number] {
+  return addon().channelPair();
+}
+
 /** A listening UNIX stream socket `name` in the folder `directoryFd`, whatever the length of the folder's path. */
 export function listenUnix(directoryFd: number, name: string): number {
   return addon().listenUnix(directoryFd, name);
@@ -260,6 +265,7 @@ interface Addon {
   scanTree(rootFd: number, overlay: boolean, targets: boolean): TreeScan;
   nextData(fd: number, offset: number): readonly [number, number] | undefined;
   socketPair(): readonly [number, number];
+  channelPair(): readonly [number, number];
   listenUnix(directoryFd: number, name: string): number;
   connectUnix(directoryFd: number, name: string): number;
   sendMessage(socketFd: number, data: Uint8Array, fds: readonly number[]): void;

@@ -154,6 +154,7 @@ async function createLocked(
     ...(doors === undefined ? {} : { cgroup: doors }),
     ...(spec.process.terminal === true ? { consoleSocketFd: consoleSocket(options, keep) } : {}),
     ...(sandboxUid === undefined ? {} : { sandboxUid }),
+    ...(prepared.fileServer === undefined ? {} : { fileServer: prepared.fileServer }),
     noPivot: options.noPivot ?? false,
     newKeyring: options.noNewKeyring !== true,
   });

@@ -1,5 +1,5 @@
 /** From a bundle to what runs: the guest, its memory, and what it finds attached. */
-import { RunncError } from '../errors.ts';
+import { RunncError, shorten } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
 import { resolveGuest, type ResolvedGuest, rumprunArgument } from '../guest/resolve.ts';
 import { NET_ANNOTATION_PREFIX } from '../guest/solo5.ts';
@@ -10,15 +10,19 @@ import { networkMode } from '../network/mode.ts';
 import type { Bundle } from '../oci/bundle.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { BlockPlan } from '../rootfs/block.ts';
-import type { GuestMount, MountedFolder } from '../rootfs/mounts.ts';
+import type { GuestMount, MountedFolder, MountOptions } from '../rootfs/mounts.ts';
 import type { OpenRootfsOptions, RootfsFormat, RootfsImage } from '../rootfs/rootfs-image.ts';
+import type { FileServer } from '../sandbox/file-server.ts';
 import { guestMemoryMib, linuxAddressSpaceMib, linuxMemoryBytes } from '../sandbox/guest-memory.ts';
+import type { FileServerPlan } from '../sandbox/launch-plan.ts';
 import type { LinuxInput, TenderInput } from '../sandbox/tender-command.ts';
 import type { CreateOptions } from './create.ts';
 
 export interface PreparedGuest extends Pick<TenderInput, 'guest' | 'memoryMib' | 'blocks' | 'linux'> {
   /** How it is joined to the interfaces that its namespace may hold: to be called once the hooks have run. */
   readonly networking?: () => GuestNetworking<Pick<TenderInput, 'guest' | 'late'>>;
+  /** What init starts beside it, if any mount is to be served. */
+  readonly fileServer?: FileServerPlan;
 }
 
 interface PrepareOptions extends CreateOptions {
@@ -53,7 +57,7 @@ async function prepareUnikernel(
     throw new RunncError('INVALID', '--strace: a unikernel makes no system calls; it is for Linux programs');
   }
   const networking = await solo5Networking(guest, bundle, options);
-  const mounts = await mountsOf(bundle);
+  const mounts = await mountsOf(bundle, 'packed');
   const blocks = await attachBlocks(guest, mounts, bundle, options, keep);
   return {
     guest,
@@ -97,11 +101,11 @@ function hasNetwork(spec: RunnableSpec, hostConfig: HostConfig): boolean {
   );
 }
 
-async function mountsOf(bundle: Bundle): Promise<GuestMount[]> {
+async function mountsOf(bundle: Bundle, binds: MountOptions['binds']): Promise<GuestMount[]> {
   const mounts = bundle.spec.mounts ?? [];
   if (mounts.length === 0) return [];
   const { resolveMounts } = await import('../rootfs/mounts.ts');
-  return resolveMounts(mounts, { bundle: bundle.path, ...idMappings(bundle) });
+  return resolveMounts(mounts, { bundle: bundle.path, binds, ...idMappings(bundle) });
 }
 
 /**
@@ -179,7 +183,8 @@ async function prepareLinux(
   const { spec } = bundle;
   checkLinuxHost(process.arch, release());
   const isNetworked = hasNetwork(spec, options.hostConfig);
-  const mounts = await mountsOf(bundle);
+  const mounts = await mountsOf(bundle, bindsOf(spec));
+  const server = await serve(mounts, keep);
   const folders = mounts.filter((mount) => mount.kind === 'folder');
   checkFolderCount(folders);
   const imageFds: number[] = [];
@@ -207,9 +212,11 @@ async function prepareLinux(
       bootConfigFd,
       rootfsFd: image.fd,
       imageFds,
+      ...(server === undefined ? {} : { channels: [server.channel] }),
       ...(await segmentsOf(image, program.fixedBytes)),
     },
     ...(networking === undefined ? {} : { networking }),
+    ...(server === undefined ? {} : { fileServer: server.plan }),
   };
 }
 
@@ -225,6 +232,26 @@ async function linuxNetworkingOf(
     const mounts = readFilesAgain(before, { bundle: bundle.path, ...idMappings(bundle) });
     return linuxNetworking({ guest: describe(mounts), mounts, keep });
   };
+}
+
+/** "image": folders that are mounted read-only are packed at create, as they are then; default: "served". */
+const MOUNTS_ANNOTATION = 'io.runnc.mounts';
+
+function bindsOf({ annotations = {} }: RunnableSpec): MountOptions['binds'] {
+  const value = annotations[MOUNTS_ANNOTATION] ?? 'served';
+  if (value === 'served') return 'served';
+  if (value === 'image') return 'images';
+  throw new RunncError(
+    'INVALID',
+    `config.json: annotations[${MOUNTS_ANNOTATION}]: expected "served" or "image", got ${shorten(value)}`,
+  );
+}
+
+async function serve(mounts: readonly GuestMount[], keep: Keep): Promise<FileServer | undefined> {
+  const served = mounts.filter((mount) => mount.kind === 'served');
+  if (served.length === 0) return undefined;
+  const { fileServer } = await import('../sandbox/file-server.ts');
+  return fileServer(served, keep);
 }
 
 async function segmentsOf(

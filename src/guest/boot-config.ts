@@ -77,13 +77,13 @@ export interface BootFile {
   readonly content: Uint8Array;
 }
 
-/** A mount that the guest provides by itself (proc, sysfs, tmpfs, devpts…), or one of an image. */
+/** A mount that the guest provides by itself (proc, sysfs, tmpfs, devpts…), or one of an image or of the file server. */
 export interface BootMount {
   readonly type: string;
   readonly target: string;
   readonly options: readonly string[];
   readonly readonly: boolean;
-  /** Which of the tender's further images (--image), counted from 0. */
+  /** Which of the tender's further images (--image), for the type "fileserver" of the server's mounts; counted from 0. */
   readonly image?: number;
 }
 

@@ -32,7 +32,7 @@ export interface LinuxGuestInput {
   readonly rootfsFd: number;
   /** Of the program, absolute inside the rootfs: the PATH look-up is done. */
   readonly path: string;
-  /** Of config.json: see resolveMounts. The folders among them are the tender's images, in their order. */
+  /** Of config.json: see resolveMounts. The folders among them are the tender's images, the served ones the file server's mounts, in their order. */
   readonly mounts: readonly GuestMount[];
   /** RootfsImage.delta */
   readonly delta: readonly LayerEntry[];
@@ -54,7 +54,10 @@ export function linuxGuest(input: LinuxGuestInput): Guest {
     manifest: { version: 1, devices: [] },
     title: (process.args[0] ?? '').slice(0, MAX_TITLE_CHARACTERS),
     args: shownArguments(process.args.slice(1)),
-    allowedExtras: allowedExtras(annotations),
+    allowedExtras: [
+      ...allowedExtras(annotations),
+      ...(input.mounts.some(({ kind }) => kind === 'served') ? (['channel'] as const) : []),
+    ],
     bootConfig: encodeBootConfig({
       args: process.args,
       env: environment(process.env ?? [], user.home),
@@ -190,6 +193,7 @@ function limit(value: number): bigint {
 
 function bootMounts(mounts: readonly GuestMount[]): BootConfig['mounts'] {
   let images = 0;
+  let served = 0;
   return mounts.map((mount) => {
     switch (mount.kind) {
       case 'fact':
@@ -199,6 +203,10 @@ function bootMounts(mounts: readonly GuestMount[]): BootConfig['mounts'] {
       case 'folder': {
         const { target, options } = mount;
         return { type: 'erofs', target, options, readonly: true, image: images++ };
+      }
+      case 'served': {
+        const { target, options, readonly } = mount;
+        return { type: 'fileserver', target, options, readonly, image: served++ };
       }
     }
   });

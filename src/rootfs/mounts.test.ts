@@ -18,7 +18,9 @@ import { type GuestMount, type MountedFile, resolveMounts, unusedBySolo5 } from 
 describe('the mounts of config.json', () => {
   let bundle: string;
   const at = (name: string): string => join(bundle, name);
-  const resolve = (...mounts: Mount[]): GuestMount[] => resolveMounts(mounts, { bundle });
+  const resolve = (...mounts: Mount[]): GuestMount[] => resolveMounts(mounts, { bundle, binds: 'packed' });
+  const resolveLinux = (...mounts: Mount[]): GuestMount[] =>
+    resolveMounts(mounts, { bundle, binds: 'served' });
   const resolveFiles = (...mounts: Mount[]): MountedFile[] =>
     resolve(...mounts).filter((mount) => mount.kind === 'file');
   const bind = (source: string, destination: string, ...options: string[]): Mount => ({
@@ -64,11 +66,55 @@ describe('the mounts of config.json', () => {
 
   it('of files have the owners that the container sees', () => {
     const ids = [{ containerID: 5, hostID: 0, size: 100_000 }];
-    const [file] = resolveMounts([bind(at('hosts'), '/x')], { bundle, uidMappings: ids, gidMappings: ids });
+    const [file] = resolveMounts([bind(at('hosts'), '/x')], {
+      bundle,
+      binds: 'packed',
+      uidMappings: ids,
+      gidMappings: ids,
+    });
     expect(file?.kind === 'file' ? file.file.uid : undefined).to.equal((process.geteuid?.() ?? 0) + 5);
   });
 
-  it('of folders are kept apart if read-only, and refused if not', () => {
+  it('of a Linux guest are served, but for the files that engines mount into every container', () => {
+    const mounts = resolveLinux(
+      bind(at('folder'), '/data', 'rw', 'rslave'),
+      bind(at('hosts'), '/etc/hosts'),
+      { ...bind(at('hosts'), '/etc/other'), options: ['bind', 'ro'] },
+    );
+    expect(mounts.map(({ kind }) => kind)).to.deep.equal(['served', 'file', 'served']);
+    expect(mounts[0]).to.deep.equal({
+      kind: 'served',
+      target: '/data',
+      source: at('folder'),
+      options: ['rbind', 'rw', 'rslave'],
+      readonly: false,
+      recursive: true,
+      where: 'config.json mounts[0] (/data)',
+    });
+    expect(mounts[2]).to.include({ target: '/etc/other', readonly: true, recursive: false });
+  });
+
+  it('of a Linux guest that asks for images are packed where they are read-only folders', () => {
+    const mounts = [bind(at('folder'), '/a', 'ro'), bind(at('folder'), '/b'), bind(at('hosts'), '/c', 'ro')];
+    const kinds = resolveMounts(mounts, { bundle, binds: 'images' }).map(({ kind }) => kind);
+    expect(kinds).to.deep.equal(['folder', 'served', 'served']);
+  });
+
+  for (const [what, mount, message] of [
+    ['shared propagation', { options: ['rbind', 'rshared'] }, /option "rshared": what a guest mounts cannot/],
+    ['ids of its own', { options: ['rbind', 'idmap'] }, /ids of one mount alone cannot be mapped/],
+    [
+      'id mappings of its own',
+      { uidMappings: [{ containerID: 0, hostID: 1000, size: 1 }] },
+      /ids of one mount alone cannot be mapped/,
+    ],
+  ] as const) {
+    it(`of a Linux guest with ${what} are refused in one line`, () => {
+      expect(() => resolveLinux({ ...bind(at('folder'), '/data'), ...mount })).to.throw(message);
+    });
+  }
+
+  it('of folders are kept apart if read-only, and refused for a unikernel if not', () => {
     const [folder] = resolve(bind(at('folder'), '/data/', 'ro', 'nosuid'));
     expect(folder).to.deep.equal({
       kind: 'folder',
@@ -80,10 +126,10 @@ describe('the mounts of config.json', () => {
     });
     const [bare] = resolve({ ...bind(at('folder'), '/data'), options: ['bind', 'rw', 'ro'] });
     expect(bare).to.include({ kind: 'folder', recursive: false });
-    expect(() => resolve(bind(at('folder'), '/', 'ro'))).to.throw(/cannot be mounted over the root$/);
+    expect(() => resolve(bind(at('folder'), '/', 'ro'))).to.throw(/nothing can be mounted over the root$/);
     for (const options of [[], ['ro', 'rw']]) {
       expect(() => resolve(bind(at('folder'), '/data', ...options))).to.throw(
-        /mounts\[0\] \(\/data\): a folder can only be mounted read-only for now: add the option "ro"/,
+        /mounts\[0\] \(\/data\): a unikernel cannot write to a folder of the host: add the option "ro"/,
       );
     }
   });

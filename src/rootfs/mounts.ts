@@ -8,7 +8,7 @@ import { toContainerId } from './id-map.ts';
 import type { LayerEntry } from './rootfs-image.ts';
 
 /** How a guest gets what is mounted. */
-export type GuestMount = MountFact | MountedFile | MountedFolder;
+export type GuestMount = MountFact | MountedFile | MountedFolder | ServedSource;
 
 /** proc, tmpfs and the like: the guest provides its own (RUNNC_REC_MOUNT). */
 export interface MountFact {
@@ -22,7 +22,7 @@ export interface MountFact {
 
 /**
  * A bind-mounted regular file, read now (RUNNC_REC_FILE). A private copy where it is not read-only: what the guest
- * writes to it stays in the guest.
+ * writes to it stays in the guest. The engines' own files are such, and those of a unikernel.
  */
 export interface MountedFile {
   readonly kind: 'file';
@@ -41,6 +41,20 @@ export interface MountedFolder {
   /** On the host. */
   readonly source: string;
   readonly options: readonly string[];
+  /** With what is mounted inside the source ("rbind"). */
+  readonly recursive: boolean;
+  /** The mount in config.json, for errors. */
+  readonly where: string;
+}
+
+/** A bind-mounted folder or file that a Linux guest reads and writes on the host, by the file server. */
+export interface ServedSource {
+  readonly kind: 'served';
+  readonly target: string;
+  /** On the host. */
+  readonly source: string;
+  readonly options: readonly string[];
+  readonly readonly: boolean;
   /** With what is mounted inside the source ("rbind"). */
   readonly recursive: boolean;
   /** The mount in config.json, for errors. */
@@ -72,13 +86,18 @@ export interface MountOptions {
   readonly bundle: string;
   readonly uidMappings?: readonly IdMapping[];
   readonly gidMappings?: readonly IdMapping[];
+  /**
+   * How bind mounts reach the guest: "served" by the file server; "images": folders that are read-only as images of
+   * their own, the rest served; "packed": nothing can be served, for the guest is a unikernel.
+   */
+  readonly binds: 'served' | 'images' | 'packed';
 }
 
 /**
  * The mounts in their order, which is that of mounting. Reads the files among them. A source of a bind mount is the
  * caller's, so links in it are followed as mount(8) does.
  *
- * Throws INVALID or NOT_FOUND for a mount that cannot be, UNSUPPORTED for one that no guest can have yet.
+ * Throws INVALID or NOT_FOUND for a mount that cannot be, UNSUPPORTED for one that such a guest cannot have.
  */
 export function resolveMounts(mounts: readonly Mount[], options: MountOptions): GuestMount[] {
   return mounts.map((mount, index) => resolveMount(mount, `config.json mounts[${index}]`, options));
@@ -88,7 +107,10 @@ export function resolveMounts(mounts: readonly Mount[], options: MountOptions): 
  * The same mounts with the files as they are now: engines write resolv.conf and hosts once the container's network is
  * known.
  */
-export function readFilesAgain(mounts: readonly GuestMount[], options: MountOptions): GuestMount[] {
+export function readFilesAgain(
+  mounts: readonly GuestMount[],
+  options: Omit<MountOptions, 'binds'>,
+): GuestMount[] {
   return mounts.map((mount) => {
     if (mount.kind !== 'file') return mount;
     const { source, where, file } = mount;
@@ -112,26 +134,45 @@ function resolveMount(mount: Mount, place: string, settings: MountOptions): Gues
   }
   const source = bindSource(mount, settings.bundle, where);
   const kind = kindOf(source, where);
-  if (kind === 'file') {
-    return { kind: 'file', source, where, file: readMountedFile(source, target, where, settings), readonly };
-  }
-  if (kind !== 'folder') {
+  if (kind !== 'file' && kind !== 'folder') {
     throw new RunncError(
       'UNSUPPORTED',
       `${where}: ${source} is ${kind}: only files and folders can be mounted`,
     );
   }
-  const own = guestFileSystem(source, target);
+  if (kind === 'file' && (settings.binds === 'packed' || FROM_ENGINES.has(target))) {
+    return { kind: 'file', source, where, file: readMountedFile(source, target, where, settings), readonly };
+  }
+  const own = kind === 'folder' ? guestFileSystem(source, target) : undefined;
   if (own !== undefined) return fact(own);
-  if (!readonly) {
+  if (target === '/') throw new RunncError('INVALID', `${where}: nothing can be mounted over the root`);
+  const recursive = options.findLast((option) => option === 'bind' || option === 'rbind') === 'rbind';
+  if (kind === 'folder' && readonly && settings.binds !== 'served') {
+    return { kind: 'folder', target, source, options, recursive, where };
+  }
+  if (settings.binds === 'packed') {
     throw new RunncError(
       'UNSUPPORTED',
-      `${where}: a folder can only be mounted read-only for now: add the option "ro" (docker: -v ${source}:${target}:ro)`,
+      `${where}: a unikernel cannot write to a folder of the host: add the option "ro" (docker: -v ${source}:${target}:ro)`,
     );
   }
-  if (target === '/') throw new RunncError('INVALID', `${where}: a folder cannot be mounted over the root`);
-  const recursive = options.findLast((option) => option === 'bind' || option === 'rbind') === 'rbind';
-  return { kind: 'folder', target, source, options, recursive, where };
+  checkServed(mount, where);
+  return { kind: 'served', target, source, options, readonly, recursive, where };
+}
+
+/** What a mount asks of the host's mounts that a guest, which has none of them, cannot do. */
+function checkServed({ options = [], uidMappings = [], gidMappings = [] }: Mount, where: string): void {
+  const shared = options.find((option) => option === 'shared' || option === 'rshared');
+  if (shared !== undefined) {
+    throw new RunncError(
+      'UNSUPPORTED',
+      `${where}: the option "${shared}": what a guest mounts cannot appear on the host; use "rprivate" or "rslave"`,
+    );
+  }
+  const mapped = options.some((option) => option === 'idmap' || option === 'ridmap');
+  if (mapped || uidMappings.length > 0 || gidMappings.length > 0) {
+    throw new RunncError('UNSUPPORTED', `${where}: ids of one mount alone cannot be mapped (idmap)`);
+  }
 }
 
 /**
@@ -149,7 +190,7 @@ function guestFileSystem(source: string, target: string): string | undefined {
  */
 export function unusedBySolo5(mounts: readonly GuestMount[], attached: readonly string[] = []): string[] {
   return mounts.flatMap((mount) => {
-    if (mount.kind === 'fact') return [];
+    if (mount.kind === 'fact' || mount.kind === 'served') return [];
     const target = mount.kind === 'file' ? mount.file.path.toString() : mount.target;
     if (FROM_ENGINES.has(target) || attached.includes(target)) return [];
     const advice = mount.kind === 'folder' ? `, but it can have the folder as a block device` : '';
@@ -214,7 +255,7 @@ function readMountedFile(
   source: string,
   target: string,
   where: string,
-  { uidMappings, gidMappings }: MountOptions,
+  { uidMappings, gidMappings }: Omit<MountOptions, 'binds'>,
 ): MountedFile['file'] {
   let fd: number;
   try {

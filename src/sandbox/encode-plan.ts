@@ -87,6 +87,19 @@ export function encodePlan(plan: LaunchPlan, syncFd: number): EncodedPlan {
   out.u64(plan.hookCredentials.capabilities);
   out.u32(plan.hookCredentials.umask);
 
+  out.list(plan.fileServer?.mounts ?? [], ({ fd, recursive, readonly, noatime }) => {
+    out.u32(numberOf(fd));
+    out.string(readlinkSync(`/proc/self/fd/${String(fd)}`));
+    out.bool(recursive);
+    out.bool(readonly);
+    out.bool(noatime);
+  });
+  if (plan.fileServer !== undefined) {
+    out.u32(numberOf(plan.fileServer.executableFd));
+    out.u32(numberOf(plan.fileServer.channelFd));
+    out.u32(numberOf(plan.fileServer.windowFd));
+  }
+
   out.optional(plan.oomScoreAdj, (value) => out.u32(value));
   out.list(plan.rlimits, (rlimit) => {
     out.u32(rlimitNames.indexOf(rlimit.type));

@@ -163,6 +163,9 @@ export interface LaunchPlan {
   readonly startContainerHooks: readonly HookPlan[];
   readonly hookCredentials: HookCredentials;
 
+  /** Left out if there is nothing to serve. */
+  readonly fileServer?: FileServerPlan;
+
   /** -1000 to 1000. An ordinary user cannot go below what /proc/self/oom_score_adj says. */
   readonly oomScoreAdj?: number;
   /** RLIMIT_CORE is 0 whatever is here. */
@@ -173,6 +176,26 @@ export interface LaunchPlan {
   readonly newKeyring: boolean;
   readonly jail: JailPlan;
   readonly fault?: FaultPlan;
+}
+
+/** tender/fileserver, which init starts beside the container's process. */
+export interface FileServerPlan {
+  /** From sealedMemfd(..., 'executable'). */
+  readonly executableFd: number;
+  /** Its end of the channel. */
+  readonly channelFd: number;
+  readonly windowFd: number;
+  /** At least one, at most 64 (RUNNC_FILES_MOUNTS_MAX). */
+  readonly mounts: readonly ServedMount[];
+}
+
+export interface ServedMount {
+  /** O_PATH. Init goes by its path and compares: a mount of this namespace cannot be mounted again from another. */
+  readonly fd: number;
+  /** With what is mounted inside. */
+  readonly recursive: boolean;
+  readonly readonly: boolean;
+  readonly noatime: boolean;
 }
 
 export interface SysctlPlan {
@@ -214,6 +237,7 @@ export const initSteps = [
   'configure-namespaces',
   'create-container-hooks',
   'terminal',
+  'file-server',
   'root',
   'report-created',
   'start-requested',

@@ -12,6 +12,7 @@ import type * as spec from '../oci/spec.ts';
 import {
   type CgroupPlan,
   faultFrom,
+  type FileServerPlan,
   type HookCredentials,
   type HookPlan,
   type IdMapping,
@@ -38,6 +39,7 @@ export interface PlanInput {
   readonly consoleSocketFd?: number;
   /** Of this container alone on the host; absent for users other than root, who have no uids to give. */
   readonly sandboxUid?: number;
+  readonly fileServer?: FileServerPlan;
   readonly noPivot: boolean;
   readonly newKeyring: boolean;
 }
@@ -80,6 +82,7 @@ export function planLaunch(input: PlanInput): LaunchPlan {
     ...(process.scheduler === undefined ? {} : { scheduler: schedulerPlan(process.scheduler) }),
     ...(process.ioPriority === undefined ? {} : { ioPriority: ioPriorityPlan(process.ioPriority) }),
     newKeyring: input.newKeyring,
+    ...(input.fileServer === undefined ? {} : { fileServer: input.fileServer }),
     ...(fault === undefined ? {} : { fault }),
     jail: { uid: jail.uid, gid: jail.gid, noPivot: input.noPivot },
     // Last: what is opened here must not be lost to an error of another field.

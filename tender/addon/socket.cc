@@ -17,17 +17,26 @@ namespace {
 constexpr size_t kMaxDescriptors = 253;
 constexpr size_t kMaxMessageBytes = 64 * 1024;
 
-Napi::Value SocketPair(const Napi::CallbackInfo &info) {
-  Napi::Env env = info.Env();
+Napi::Value MakePair(Napi::Env env, bool pass_credentials) {
   int fds[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) return Throw(env, errno, "socketpair");
   Descriptor ours(fds[0]), theirs(fds[1]);
   int on = 1;
-  if (setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) return Throw(env, errno, "setsockopt");
+  if (pass_credentials && setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) {
+    return Throw(env, errno, "setsockopt");
+  }
   Napi::Array result = Napi::Array::New(env, 2);
   result.Set(0u, Napi::Number::New(env, ours.release()));
   result.Set(1u, Napi::Number::New(env, theirs.release()));
   return result;
+}
+
+Napi::Value SocketPair(const Napi::CallbackInfo &info) {
+  return MakePair(info.Env(), true);
+}
+
+Napi::Value ChannelPair(const Napi::CallbackInfo &info) {
+  return MakePair(info.Env(), false);
 }
 
 // False if `name` is no plain file name or too long. A path of /proc is short whatever the folder's own path is.
@@ -149,6 +158,7 @@ Napi::Value TryReceiveMessage(const Napi::CallbackInfo &info) {
 
 void ExportSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("socketPair", Napi::Function::New(env, SocketPair, "socketPair"));
+  exports.Set("channelPair", Napi::Function::New(env, ChannelPair, "channelPair"));
   exports.Set("listenUnix", Napi::Function::New(env, ListenUnix, "listenUnix"));
   exports.Set("connectUnix", Napi::Function::New(env, ConnectUnix, "connectUnix"));
   exports.Set("sendMessage", Napi::Function::New(env, SendMessage, "sendMessage"));

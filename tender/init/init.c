@@ -20,14 +20,15 @@
  *   8. cgroup namespace, hostname, sysctls, keyring
  *   9. createContainer hooks: the container's namespaces, the host's files
  *  10. terminal, or standard descriptors of its own
- *  11. the root: if there are startContainer hooks, the bundle's rootfs for now; else at once steps 14 and 15
- *  12. tell the runtime that the container is created, let go of it, and wait for start
- *  13. startContainer hooks: the container's namespaces and files
- *  14. the jail: an empty root and the limits
- *  15. the credentials: an unprivileged user without capabilities
- *  16. execute the tender
+ *  11. the file server, if anything is to be served: a process of its own, which ends with the container
+ *  12. the root: if there are startContainer hooks, the bundle's rootfs for now; else at once steps 15 and 16
+ *  13. tell the runtime that the container is created, let go of it, and wait for start
+ *  14. startContainer hooks: the container's namespaces and files
+ *  15. the jail: an empty root and the limits
+ *  16. the credentials: an unprivileged user without capabilities
+ *  17. execute the tender
  *
- * Up to step 12 a runtime that is gone means the end: nobody would know of this process. Failures are reported in one
+ * Up to step 13 a runtime that is gone means the end: nobody would know of this process. Failures are reported in one
  * message (report.h), and nothing needs to be undone: namespaces, mounts and descriptors go with the process.
  */
 #include <errno.h>
@@ -50,6 +51,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "fileserver.h"
 #include "hooks.h"
 #include "jail.h"
 #include "report.h"
@@ -411,6 +413,8 @@ int main(int argc, char **argv)
     } else if (plan->reopen_stdio) {
         reopen_stdio(&init);
     }
+    step(&init, STEP_FILE_SERVER);
+    start_file_server(&init);
     step(&init, STEP_ROOT);
     own_mounts(&init);
     if (plan->n_start_hooks > 0) enter_rootfs(&init);
@@ -418,6 +422,7 @@ int main(int argc, char **argv)
     close(init.proc);
     close(plan->rootfs_fd);
     for (uint32_t i = 0; i < plan->n_joins; i++) close(plan->joins[i].fd);
+    for (uint32_t i = 0; i < plan->n_served; i++) close(plan->served[i].fd);
     init.proc = -1;
     if (plan->n_start_hooks == 0) {
         jail(&init);

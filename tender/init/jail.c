@@ -96,6 +96,11 @@ static int set_limit(uint32_t resource, uint64_t soft, uint64_t hard)
     return (int)syscall(SYS_prlimit64, 0, resource, limit, NULL);
 }
 
+int set_core_limit(void)
+{
+    return set_limit(RLIMIT_CORE, 0, 0);
+}
+
 void apply_limits(const struct init *init)
 {
     const struct plan *plan = &init->plan;
@@ -105,8 +110,7 @@ void apply_limits(const struct init *init)
             fail_errno(init, "process.rlimits: error setting %s", limit_names[limit->resource & 15]);
         }
     }
-    /* A core would hold all of the guest's memory. */
-    if (set_limit(RLIMIT_CORE, 0, 0) != 0) fail_errno(init, "error setting RLIMIT_CORE");
+    if (set_core_limit() != 0) fail_errno(init, "error setting RLIMIT_CORE");
 
     if (plan->has_scheduler) {
         struct scheduler_attributes attributes = {
@@ -146,6 +150,20 @@ int set_capabilities(uint64_t mask)
     return (int)syscall(SYS_capset, &header, sets);
 }
 
+int inherit_capabilities(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[2];
+    if (syscall(SYS_capget, &header, sets) != 0) return -1;
+    for (int half = 0; half < 2; half++) sets[half].inheritable = sets[half].permitted;
+    if (syscall(SYS_capset, &header, sets) != 0) return -1;
+    for (unsigned capability = 0; capability < 64; capability++) {
+        bool has = (sets[capability / 32].permitted >> (capability % 32) & 1) != 0;
+        if (has && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0) return -1;
+    }
+    return 0;
+}
+
 static bool has_capability(unsigned capability)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -153,15 +171,14 @@ static bool has_capability(unsigned capability)
     return syscall(SYS_capget, &header, sets) == 0 && (sets[capability / 32].effective >> (capability % 32) & 1) != 0;
 }
 
-void drop_credentials(const struct init *init)
+void drop_groups(const struct init *init, int securebits)
 {
     const struct plan *plan = &init->plan;
 
     /* Uid 0 is to mean nothing (in a rootless container it may be the only id), and no later exec or capset is to
      * find a way back. Before the bounding set goes, because it takes the capability that this needs. */
     if (prctl(PR_SET_SECUREBITS,
-              SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-                  SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
+              SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | securebits,
               0, 0, 0) != 0) {
         fail_errno(init, "credentials: securebits");
     }
@@ -174,6 +191,13 @@ void drop_credentials(const struct init *init)
     if (setresgid(plan->jail_gid, plan->jail_gid, plan->jail_gid) != 0) {
         fail_errno(init, "credentials: gid %u", plan->jail_gid);
     }
+}
+
+void drop_credentials(const struct init *init)
+{
+    const struct plan *plan = &init->plan;
+
+    drop_groups(init, SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
     /* With the uid the kernel takes the capabilities, CAP_SETPCAP too, which the bounding set needs: so that first. */
     if (limit_bounding_set(0) != 0) fail_errno(init, "credentials: bounding set");
     if (setresuid(plan->jail_uid, plan->jail_uid, plan->jail_uid) != 0) {

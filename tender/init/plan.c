@@ -162,6 +162,20 @@ bool plan_read(struct plan *plan, int fd)
     plan->hook_capabilities = get_u64(r);
     plan->hook_umask = get_u32(r);
 
+    plan->served = get_list(r, &plan->n_served, sizeof *plan->served);
+    for (uint32_t i = 0; i < plan->n_served; i++) {
+        plan->served[i].fd = get_fd(r);
+        plan->served[i].path = get_string(r);
+        plan->served[i].recursive = get_bool(r);
+        plan->served[i].readonly = get_bool(r);
+        plan->served[i].noatime = get_bool(r);
+    }
+    if (plan->n_served > 0) {
+        plan->server_fd = get_fd(r);
+        plan->channel_fd = get_fd(r);
+        plan->window_fd = get_fd(r);
+    }
+
     plan->has_oom_score_adj = get_bool(r);
     if (plan->has_oom_score_adj) plan->oom_score_adj = (int32_t)get_u32(r);
     plan->rlimits = get_list(r, &plan->n_rlimits, sizeof *plan->rlimits);

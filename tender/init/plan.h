@@ -47,6 +47,13 @@ struct plan_rlimit {
     uint64_t soft, hard;
 };
 
+/* A folder or file that the file server serves. */
+struct plan_served {
+    int fd; /* O_PATH: what the path must still lead to */
+    const char *path;
+    bool recursive, readonly, noatime;
+};
+
 struct plan {
     /* Descriptors 3 to 3 + tender_fds - 1 are the tender's, and LATE_FIRST to LATE_FIRST + late_fds - 1. */
     uint32_t tender_fds;
@@ -88,6 +95,12 @@ struct plan {
     uint32_t n_hook_gids;
     uint64_t hook_capabilities;
     uint32_t hook_umask;
+
+    struct plan_served *served;
+    uint32_t n_served; /* 0: no file server */
+    int server_fd;     /* its program */
+    int channel_fd;    /* its end of the channel */
+    int window_fd;
 
     bool has_oom_score_adj;
     int32_t oom_score_adj;

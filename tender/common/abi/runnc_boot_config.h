@@ -124,7 +124,9 @@ struct runnc_rec_layer {
  */
 struct runnc_rec_mount {
     uint32_t readonly;
-    uint32_t image; /* n: the boot info's images[n - 1], an EROFS image; 0: none, the guest makes it by its type */
+    /* n: the boot info's images[n - 1], an EROFS image, or for the type "fileserver" that server's mount n - 1;
+     * 0: none, the guest makes it by its type. */
+    uint32_t image;
     char strings[];
 };
 

@@ -103,6 +103,15 @@ int signal_syscall(int sig, const struct siginfo64 *info, struct ucontext64 *uc)
     return 1;
 }
 
+/* On the signal stack: nothing may sleep there. */
+static enum fault_result mend_fault(uint64_t addr, uint64_t err, bool in_kernel)
+{
+    atomic_begin();
+    enum fault_result mended = mm_fault_in(addr, err, in_kernel);
+    atomic_end();
+    return mended;
+}
+
 static void kernel_event(int sig, const struct siginfo64 *info, struct ucontext64 *uc)
 {
     struct sigcontext_64 *mc = &uc->mc;
@@ -111,7 +120,7 @@ static void kernel_event(int sig, const struct siginfo64 *info, struct ucontext6
         if (mc->ip >= (uintptr_t)idle_begin && mc->ip < (uintptr_t)idle_end) mc->ip = (uintptr_t)idle_abort;
         return;
     }
-    if (is_page_fault(sig, mc) && mm_fault_in(info->fault.addr, mc->err, true) == FAULT_RETRY) return;
+    if (is_page_fault(sig, mc) && mend_fault(info->fault.addr, mc->err, true) == FAULT_RETRY) return;
     uintptr_t to = find_fixup(mc->ip);
     if (!to)
         panic("fault: signal %d at %p, address %p", sig, (void *)mc->ip, (void *)info->fault.addr);
@@ -163,7 +172,7 @@ void signal_event(int sig, const struct siginfo64 *info, struct ucontext64 *uc)
         }
     }
     enum fault_result mended = FAULT_SIGNAL;
-    if (fault && is_page_fault(sig, mc)) mended = mm_fault_in(info->fault.addr, mc->err, false);
+    if (fault && is_page_fault(sig, mc)) mended = mend_fault(info->fault.addr, mc->err, false);
     if (mended == FAULT_RETRY) return;
     if (mended == FAULT_AGAIN) pending_work |= WORK_RESCHED;
     if (fault && mended == FAULT_SIGNAL) {

@@ -14,10 +14,12 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
+#include "time/clock.h"
 
 #define DT_DIR 4
 #define BUCKETS 2048u
 #define UNUSED_MAX 4096u
+#define NAME_VALID_NS NSEC_PER_SEC /* where the file system revalidates */
 
 static struct dcache {
     struct dentry *bucket[BUCKETS];
@@ -75,6 +77,27 @@ static void free_name(const struct dentry *dentry)
         kfree((char *)dentry->d_name.name);
 }
 
+static struct dentry *find(const struct dentry *parent, const struct qstr *name)
+{
+    uint32_t hash = hash_name(parent, name);
+
+    for (struct dentry *d = dcache.bucket[hash % BUCKETS]; d; d = d->d_hash_next) {
+        if (d->d_hash == hash && d->d_parent == parent && d->d_name.len == name->len &&
+            memcmp(d->d_name.name, name->name, name->len) == 0)
+            return d;
+    }
+    return NULL;
+}
+
+/* A name that got a dentry while somebody waited for the file system, which is about to give it another one. */
+static void forget_name(const struct dentry *parent, const struct qstr *name)
+{
+    struct dentry *old = find(parent, name);
+
+    if (old)
+        hash_remove(old);
+}
+
 struct dentry *d_alloc(struct dentry *parent, struct super_block *sb, const struct qstr *name,
                        struct inode *inode)
 {
@@ -90,7 +113,11 @@ struct dentry *d_alloc(struct dentry *parent, struct super_block *sb, const stru
     dentry->d_sb = sb;
     dentry->d_count = 1;
     list_init(&dentry->d_lru);
+    if (sb->s_op && sb->s_op->revalidate)
+        dentry->d_valid_until = clock_monotonic() + NAME_VALID_NS;
     if (parent && !(sb->s_flags & SB_NOCACHE)) {
+        if (dentry->d_valid_until)
+            forget_name(parent, name);
         dentry->d_hash = hash_name(parent, name);
         hash_insert(dentry);
     }
@@ -132,16 +159,17 @@ void dput(struct dentry *dentry)
     }
 }
 
-static struct dentry *find(const struct dentry *parent, const struct qstr *name)
+/* A name in memory that is not to be believed any longer is asked for again. May wait. */
+static bool still_valid(struct dentry *dentry)
 {
-    uint32_t hash = hash_name(parent, name);
+    const struct super_operations *op = dentry->d_sb->s_op;
 
-    for (struct dentry *d = dcache.bucket[hash % BUCKETS]; d; d = d->d_hash_next) {
-        if (d->d_hash == hash && d->d_parent == parent && d->d_name.len == name->len &&
-            memcmp(d->d_name.name, name->name, name->len) == 0)
-            return d;
-    }
-    return NULL;
+    if (!op || !op->revalidate || dentry->d_mounted || clock_monotonic() < dentry->d_valid_until)
+        return true;
+    if (!op->revalidate(dentry))
+        return false;
+    dentry->d_valid_until = clock_monotonic() + NAME_VALID_NS;
+    return true;
 }
 
 int d_lookup(struct dentry *parent, const struct qstr *name, struct dentry **found)
@@ -151,16 +179,43 @@ int d_lookup(struct dentry *parent, const struct qstr *name, struct dentry **fou
 
     if (dentry) {
         lru_remove(dentry);
-        *found = dget(dentry);
-        return 0;
+        dget(dentry);
+        if (still_valid(dentry)) {
+            *found = dentry;
+            return 0;
+        }
+        hash_remove(dentry);
+        dput(dentry);
     }
     if (!dir->i_op->lookup)
         return -ENOTDIR;
     int err = dir->i_op->lookup(dir, name, &inode);
     if (err)
         return err;
+    dentry = find(parent, name);
+    if (dentry && dentry->d_inode == inode) {
+        /* Another task was faster. */
+        iput(inode);
+        lru_remove(dentry);
+        *found = dget(dentry);
+        return 0;
+    }
     *found = d_alloc(parent, parent->d_sb, name, inode);
     return *found ? 0 : -ENOMEM;
+}
+
+void d_drop(struct dentry *dentry)
+{
+    hash_remove(dentry);
+}
+
+void dcache_shrink(void)
+{
+    while (!list_empty(&dcache.unused)) {
+        struct dentry *dentry = list_first(&dcache.unused, struct dentry, d_lru);
+        lru_remove(dentry);
+        dput(d_free(dentry));
+    }
 }
 
 void d_pin(struct dentry *dentry)
@@ -187,6 +242,8 @@ int d_move(struct dentry *dentry, struct dentry *new_parent, const struct qstr *
         return err;
 
     bool hashed = dentry->d_flags & DENTRY_HASHED;
+    if (dentry->d_valid_until)
+        forget_name(new_parent, new_name);
     struct dentry *old_parent = dentry->d_parent;
     hash_remove(dentry);
     free_name(dentry);

@@ -116,17 +116,91 @@ static int apply(struct inode *inode, const struct file_lock *lock, bool unlock)
     return 0;
 }
 
+/* ---- locks that others than the guest's processes see ---- */
+
+/* What all processes together hold at one place, and up to where that is so. */
+static int held_at(const struct inode *inode, bool flock, uint64_t at, uint64_t *end)
+{
+    const struct file_lock *held;
+    int type = F_UNLCK;
+
+    list_for_each(held, &inode->i_locks, link) {
+        if ((held->kind == LOCK_FLOCK) != flock)
+            continue;
+        if (held->start > at) {
+            *end = MIN(*end, held->start - 1);
+        } else if (held->end >= at) {
+            *end = MIN(*end, held->end);
+            type = held->exclusive || type == F_WRLCK ? F_WRLCK : F_RDLCK;
+        }
+    }
+    return type;
+}
+
+/* Something in the range was given up: others may have what nobody here holds. */
+static void publish(struct inode *inode, bool flock, uint64_t start, uint64_t end)
+{
+    if (!inode->i_op->lock)
+        return;
+    for (;;) {
+        struct lock_range range = {.flock = flock, .start = start, .end = end};
+        range.type = held_at(inode, flock, start, &range.end);
+        inode->i_op->lock(inode, &range);
+        if (range.end >= end)
+            return;
+        start = range.end + 1;
+    }
+}
+
+/* Others are asked again and again: nobody tells us when they let go. */
+#define RETRY_FIRST_NS (1 * NSEC_PER_MSEC)
+#define RETRY_MAX_NS (50 * NSEC_PER_MSEC)
+
+static int lock_others(struct inode *inode, const struct file_lock *lock, bool wait)
+{
+    int64_t delay = RETRY_FIRST_NS;
+
+    if (!inode->i_op->lock)
+        return 0;
+    for (;;) {
+        struct lock_range range = {.flock = lock->kind == LOCK_FLOCK,
+                                   .type = lock->exclusive ? F_WRLCK : F_RDLCK,
+                                   .start = lock->start,
+                                   .end = lock->end};
+        int err = inode->i_op->lock(inode, &range);
+        if (err != -EAGAIN || !wait)
+            return err;
+        err = wait_event_deadline(&lock_wait, false, clock_monotonic() + delay);
+        if (err != -ETIMEDOUT)
+            return err;
+        delay = MIN(2 * delay, RETRY_MAX_NS);
+    }
+}
+
 static int set(struct inode *inode, const struct file_lock *lock, bool unlock, bool wait)
 {
-    if (unlock)
-        return apply(inode, lock, true);
-    while (find_conflict(inode, lock)) {
-        if (!wait)
-            return -EAGAIN;
-        int err = wait_event(&lock_wait, !find_conflict(inode, lock));
+    int err;
+
+    if (unlock) {
+        err = apply(inode, lock, true);
+        publish(inode, lock->kind == LOCK_FLOCK, lock->start, lock->end);
+        return err;
+    }
+    do {
+        while (find_conflict(inode, lock)) {
+            if (!wait)
+                return -EAGAIN;
+            err = wait_event(&lock_wait, !find_conflict(inode, lock));
+            if (err)
+                return err;
+        }
+        err = lock_others(inode, lock, wait);
         if (err)
             return err;
-    }
+        /* One of ours may have been faster while the others were asked. */
+        if (find_conflict(inode, lock))
+            publish(inode, lock->kind == LOCK_FLOCK, lock->start, lock->end);
+    } while (find_conflict(inode, lock));
     struct file_lock whole = *lock;
     join(inode, &whole);
     return apply(inode, &whole, false);
@@ -177,6 +251,24 @@ static void report(struct flock *to, const struct file_lock *held)
     to->l_pid = held->pid;
 }
 
+/* F_GETLK where no process of ours is in the way. */
+static int report_others(struct inode *inode, const struct file_lock *lock, struct flock *to)
+{
+    struct lock_range range = {
+        .test = true, .type = lock->exclusive ? F_WRLCK : F_RDLCK, .start = lock->start, .end = lock->end};
+    int err = inode->i_op->lock ? inode->i_op->lock(inode, &range) : 0;
+
+    if (err)
+        return err;
+    if (!inode->i_op->lock || range.type == F_UNLCK) {
+        to->l_type = F_UNLCK;
+        return 0;
+    }
+    struct file_lock held = {.exclusive = range.type == F_WRLCK, .pid = -1, .start = range.start, .end = range.end};
+    report(to, &held);
+    return 0;
+}
+
 int locks_fcntl(struct file *file, int cmd, struct flock *flock)
 {
     bool ofd = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
@@ -200,8 +292,8 @@ int locks_fcntl(struct file *file, int cmd, struct flock *flock)
         if (held)
             report(flock, held);
         else
-            flock->l_type = F_UNLCK;
-        return 0;
+            err = report_others(file->f_inode, &lock, flock);
+        return err;
     }
     if ((flock->l_type == F_RDLCK && !file->f_read) || (flock->l_type == F_WRLCK && !file->f_write))
         return -EBADF;
@@ -228,6 +320,7 @@ static void release(struct inode *inode, enum lock_kind kind, const void *owner)
         if (held->kind != kind || held->owner != owner)
             continue;
         list_del(&held->link);
+        publish(inode, kind == LOCK_FLOCK, held->start, held->end);
         kfree(held);
         any = true;
     }

@@ -15,6 +15,7 @@
 #include "fs/erofs.h"
 #include "fs/layer.h"
 #include "fs/proc.h"
+#include "fs/remote.h"
 #include "fs/sysfs.h"
 #include "fs/tmpfs.h"
 #include "lib/print.h"
@@ -163,9 +164,18 @@ static struct super_block *open_image(uint32_t number, const char *target)
     return &fs->sb;
 }
 
+static struct super_block *open_remote(uint32_t number, const char *target)
+{
+    struct super_block *sb = remote_mount(number - 1);
+
+    if (IS_ERR(sb))
+        fatal(126, "mount %s: the file server does not serve it (error %d)", target, (int)-PTR_ERR(sb));
+    return sb;
+}
+
 static void mount_new(struct super_block *sb, const char *target, const char *options, bool readonly)
 {
-    struct dentry *dentry = mountpoint(target, true);
+    struct dentry *dentry = mountpoint(target, !sb || S_ISDIR(sb->s_root->d_inode->i_mode));
 
     if (!sb)
         fatal(126, "mount %s: out of memory: raise the container's limit", target);
@@ -203,7 +213,15 @@ static void mount_record(const struct runnc_rec_mount *mount)
 {
     const char *type = mount->strings, *target = type + strlen(type) + 1, *options = target + strlen(target) + 1;
 
-    mount_new(mount->image ? open_image(mount->image, target) : make(type, options), target, options, mount->readonly);
+    struct super_block *sb;
+
+    if (!mount->image)
+        sb = make(type, options);
+    else if (strcmp(type, "fileserver") == 0)
+        sb = open_remote(mount->image, target);
+    else
+        sb = open_image(mount->image, target);
+    mount_new(sb, target, options, mount->readonly);
 }
 
 static bool has_mount(const char *target)

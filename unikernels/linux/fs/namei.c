@@ -659,7 +659,7 @@ static int rename_children(const struct path_last *from, const struct path_last 
     if (!from_dir->i_op->rename)
         goto out;
     err = from_dir->i_op->rename(from_dir, &from->last, moved->d_inode, to_dir, &to->last,
-                                 replaced ? replaced->d_inode : NULL, exchange);
+                                 replaced ? replaced->d_inode : NULL, flags);
     if (err)
         goto out;
     if (exchange) {

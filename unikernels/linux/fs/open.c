@@ -261,7 +261,10 @@ static int open_create(struct walk *w, int flags, uint32_t mode, struct file **o
         }
         if (err == -ENOENT && !w->dots) {
             err = create(w, mode, &dentry);
-            created = true;
+            created = !err;
+            /* Somebody else made it meanwhile, which only happens where look-ups wait. */
+            if (err == -EEXIST && !(flags & O_EXCL))
+                err = d_lookup(w->at, &w->last, &dentry);
         }
     } while (err == -EAGAIN);
     if (err)
@@ -304,24 +307,12 @@ static int open_tmpfile(struct walk *w, int flags, uint32_t mode, struct file **
     return err;
 }
 
-int vfs_open(int dfd, const char *path, int flags, uint32_t mode, unsigned resolve, struct file **opened)
+static int open_path(int dfd, const char *path, int flags, uint32_t mode, unsigned lookup, bool tmpfile,
+                     struct file **opened)
 {
     struct walk w;
-    unsigned lookup = resolve;
-
-    if (flags & O_PATH)
-        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    bool tmpfile = (flags & O_TMPFILE) == O_TMPFILE;
-    if (flags & __O_TMPFILE && !tmpfile)
-        return -EINVAL;
-    if (flags & O_CREAT && flags & O_DIRECTORY && !tmpfile)
-        return -EINVAL;
-    if (!(flags & O_NOFOLLOW) && !(flags & O_CREAT && flags & O_EXCL))
-        lookup |= LOOKUP_FOLLOW;
-    if (flags & O_DIRECTORY)
-        lookup |= LOOKUP_DIRECTORY;
-
     int err = walk_start(&w, dfd, path, lookup);
+
     if (err)
         return err;
     if (tmpfile) {
@@ -337,6 +328,31 @@ int vfs_open(int dfd, const char *path, int flags, uint32_t mode, unsigned resol
     return err;
 }
 
+#define STALE_TRIES 4
+
+int vfs_open(int dfd, const char *path, int flags, uint32_t mode, unsigned resolve, struct file **opened)
+{
+    unsigned lookup = resolve;
+
+    if (flags & O_PATH)
+        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    bool tmpfile = (flags & O_TMPFILE) == O_TMPFILE;
+    if (flags & __O_TMPFILE && !tmpfile)
+        return -EINVAL;
+    if (flags & O_CREAT && flags & O_DIRECTORY && !tmpfile)
+        return -EINVAL;
+    if (!(flags & O_NOFOLLOW) && !(flags & O_CREAT && flags & O_EXCL))
+        lookup |= LOOKUP_FOLLOW;
+    if (flags & O_DIRECTORY)
+        lookup |= LOOKUP_DIRECTORY;
+
+    /* ESTALE: the file system knows by now that the name is another file's. */
+    int err = -ESTALE;
+    for (int tries = 0; err == -ESTALE && tries < STALE_TRIES; tries++)
+        err = open_path(dfd, path, flags, mode, lookup, tmpfile, opened);
+    return err;
+}
+
 /* ---- what the loader and memory ask for: mm/file_map.h ---- */
 
 struct file *vfs_open_exec(const char *path)
@@ -344,7 +360,7 @@ struct file *vfs_open_exec(const char *path)
     return open_exec(AT_FDCWD, path, LOOKUP_FOLLOW);
 }
 
-struct file *open_exec(int dfd, const char *path, unsigned flags)
+static struct file *open_exec_once(int dfd, const char *path, unsigned flags)
 {
     struct dentry *dentry;
     struct file *file;
@@ -367,6 +383,15 @@ struct file *open_exec(int dfd, const char *path, unsigned flags)
         return ERR_PTR(err);
     file->f_executed = true;
     file->f_inode->i_executed++;
+    return file;
+}
+
+struct file *open_exec(int dfd, const char *path, unsigned flags)
+{
+    struct file *file = ERR_PTR(-ESTALE);
+
+    for (int tries = 0; file == ERR_PTR(-ESTALE) && tries < STALE_TRIES; tries++)
+        file = open_exec_once(dfd, path, flags);
     return file;
 }
 
@@ -404,7 +429,11 @@ ssize_t file_read_at(struct file *file, void *buf, size_t n, uint64_t offset)
     if (!file->f_op->read)
         return -EINVAL;
     iov_iter_kernel(&to, buf, n);
-    return file->f_op->read(&kiocb, &to);
+    /* For those who change memory, which nobody else may do meanwhile. */
+    atomic_begin();
+    ssize_t got = file->f_op->read(&kiocb, &to);
+    atomic_end();
+    return got;
 }
 
 int file_may_map(struct file *file, int prot, int flags)
@@ -436,10 +465,23 @@ int file_share_pages(struct file *file, uint64_t offset, size_t len, void *home,
 {
     if (!file->f_op->share)
         return -ENODEV;
-    return file->f_op->share(file, offset, len, home, existing);
+    atomic_begin();
+    int err = file->f_op->share(file, offset, len, home, existing);
+    atomic_end();
+    return err;
 }
 
 int file_unshare_pages(struct file *file, uint64_t offset, size_t len, void *home)
 {
-    return file->f_op->share ? file->f_op->unshare(file, offset, len, home) : 0;
+    if (!file->f_op->share)
+        return 0;
+    atomic_begin();
+    int err = file->f_op->unshare(file, offset, len, home);
+    atomic_end();
+    return err;
+}
+
+int file_write_back(struct file *file, uint64_t offset, size_t len)
+{
+    return file->f_op->writeback ? file->f_op->writeback(file, offset, len) : 0;
 }

@@ -16,6 +16,30 @@ static bool has_positions(const struct file *file)
     return file->f_op->llseek && file->f_op->llseek != noop_llseek;
 }
 
+/* Woken when a file's position is free again. One queue for all: waiting is rare, and who wakes in vain sleeps on. */
+static struct wait_queue pos_wait = {{&pos_wait.entries, &pos_wait.entries}};
+
+/*
+ * Two that read or write at a file's own position do so one behind the other, also
+ * where the file system waits: as Linux's f_pos_lock.
+ */
+static void lock_pos(struct file *file)
+{
+    wait_uninterruptible(&pos_wait, !file->f_pos_busy);
+    file->f_pos_busy = true;
+}
+
+static void unlock_pos(struct file *file)
+{
+    file->f_pos_busy = false;
+    wake_up(&pos_wait);
+}
+
+static bool uses_pos(const struct file *file, const uint64_t *pos)
+{
+    return !pos && S_ISREG(file->f_inode->i_mode);
+}
+
 int64_t vfs_read(struct file *file, struct iov_iter *to, uint64_t *pos, unsigned rwf)
 {
     if (!file->f_read)
@@ -28,18 +52,21 @@ int64_t vfs_read(struct file *file, struct iov_iter *to, uint64_t *pos, unsigned
         return -ESPIPE;
     if (rwf & ~(unsigned)RWF_KNOWN)
         return -EOPNOTSUPP;
+    bool own_pos = uses_pos(file, pos);
+    if (own_pos)
+        lock_pos(file);
     struct kiocb kiocb = {
         .file = file,
         .pos = pos ? *pos : file->f_pos,
         .nonblock = file->f_flags & O_NONBLOCK || rwf & RWF_NOWAIT,
     };
-    if ((int64_t)kiocb.pos < 0)
-        return -EINVAL;
-    int64_t done = file->f_op->read(&kiocb, to);
+    int64_t done = (int64_t)kiocb.pos < 0 ? -EINVAL : file->f_op->read(&kiocb, to);
     current->process->io.reads++;
     current->process->io.read_bytes += (uint64_t)MAX(done, 0);
     if (done > 0 && has_positions(file))
         *(pos ? pos : &file->f_pos) = kiocb.pos;
+    if (own_pos)
+        unlock_pos(file);
     if (done > 0)
         fsnotify_dentry(file->f_dentry, IN_ACCESS);
     return done;
@@ -64,6 +91,29 @@ static int64_t limit_write(const struct file *file, uint64_t pos, size_t count)
     return (int64_t)MIN(count, (uint64_t)INT64_MAX - pos);
 }
 
+static int64_t write_at(struct file *file, struct iov_iter *from, uint64_t *pos, unsigned rwf)
+{
+    struct kiocb kiocb = {
+        .file = file,
+        .pos = pos ? *pos : file->f_pos,
+        .nonblock = file->f_flags & O_NONBLOCK || rwf & RWF_NOWAIT,
+        .append = file->f_flags & O_APPEND || rwf & RWF_APPEND,
+    };
+
+    if (kiocb.append && S_ISREG(file->f_inode->i_mode))
+        kiocb.pos = file->f_inode->i_size;
+    if ((int64_t)kiocb.pos < 0)
+        return -EINVAL;
+    int64_t count = limit_write(file, kiocb.pos, from->count);
+    if (count < 0)
+        return count;
+    from->count = (size_t)count;
+    int64_t done = file->f_op->write(&kiocb, from);
+    if (done > 0 && has_positions(file))
+        *(pos ? pos : &file->f_pos) = kiocb.pos;
+    return done;
+}
+
 int64_t vfs_write(struct file *file, struct iov_iter *from, uint64_t *pos, unsigned rwf)
 {
     if (!file->f_write)
@@ -74,25 +124,14 @@ int64_t vfs_write(struct file *file, struct iov_iter *from, uint64_t *pos, unsig
         return -ESPIPE;
     if (rwf & ~(unsigned)RWF_KNOWN)
         return -EOPNOTSUPP;
-    struct kiocb kiocb = {
-        .file = file,
-        .pos = pos ? *pos : file->f_pos,
-        .nonblock = file->f_flags & O_NONBLOCK || rwf & RWF_NOWAIT,
-        .append = file->f_flags & O_APPEND || rwf & RWF_APPEND,
-    };
-    if (kiocb.append && S_ISREG(file->f_inode->i_mode))
-        kiocb.pos = file->f_inode->i_size;
-    if ((int64_t)kiocb.pos < 0)
-        return -EINVAL;
-    int64_t count = limit_write(file, kiocb.pos, from->count);
-    if (count < 0)
-        return count;
-    from->count = (size_t)count;
-    int64_t done = file->f_op->write(&kiocb, from);
+    bool own_pos = uses_pos(file, pos);
+    if (own_pos)
+        lock_pos(file);
+    int64_t done = write_at(file, from, pos, rwf);
+    if (own_pos)
+        unlock_pos(file);
     current->process->io.writes++;
     current->process->io.write_bytes += (uint64_t)MAX(done, 0);
-    if (done > 0 && has_positions(file))
-        *(pos ? pos : &file->f_pos) = kiocb.pos;
     if (done > 0)
         fsnotify_dentry(file->f_dentry, IN_MODIFY);
     return done;

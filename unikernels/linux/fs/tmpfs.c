@@ -481,8 +481,9 @@ static int tmpfs_unlink(struct inode *dir, const struct qstr *name, struct inode
 
 static int tmpfs_rename(struct inode *old_inode, const struct qstr *old_name, struct inode *inode,
                         struct inode *new_inode_, const struct qstr *new_name, struct inode *replaced,
-                        bool exchange)
+                        unsigned flags)
 {
+    bool exchange = flags & RENAME_EXCHANGE;
     struct tmpfs_inode *old_dir = tmpfs_inode(old_inode), *new_dir = tmpfs_inode(new_inode_);
     bool folder = S_ISDIR(inode->i_mode), other = replaced && S_ISDIR(replaced->i_mode);
 
@@ -609,8 +610,9 @@ static int tmpfs_readdir(struct file *file, struct dir_context *ctx)
     return 0;
 }
 
-static int tmpfs_dir_fsync(struct file *file)
+static int tmpfs_dir_fsync(struct file *file, bool datasync)
 {
+    (void)datasync;
     (void)file;
     return 0;
 }

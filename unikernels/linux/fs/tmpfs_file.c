@@ -367,8 +367,9 @@ static int tmpfs_fallocate(struct file *file, int mode, uint64_t offset, uint64_
     return err;
 }
 
-static int tmpfs_fsync(struct file *file)
+static int tmpfs_fsync(struct file *file, bool datasync)
 {
+    (void)datasync;
     (void)file; /* memory is all there is */
     return 0;
 }

@@ -18,6 +18,11 @@
  * A file system is mounted in one place only, so a dentry alone tells the place
  * in the tree (Linux needs a pair of mount and dentry).
  *
+ * The remote file system does wait (remote.h), in each of its operations. So behind a
+ * look-up or a change by name whatever else was known of names may have changed: dcache.c
+ * keeps one dentry for each name all the same, and the last change that the server did
+ * is the one that stays.
+ *
  * Functions return 0 or a count, or a negative errno.
  */
 #ifndef LINUX_FS_VFS_H
@@ -72,6 +77,21 @@ struct qstr {
     uint32_t len;
 };
 
+/* What the guest as a whole holds of a range: F_RDLCK, F_WRLCK, F_UNLCK (linux/fcntl.h). */
+struct lock_range {
+    bool flock; /* of flock(2), else a record */
+    bool test;  /* only look: becomes the lock that is in the way, or F_UNLCK */
+    int type;
+    uint64_t start, end; /* inclusive */
+};
+
+struct xattr_operations {
+    int (*set)(struct inode *inode, const char *name, const void *value, size_t size, int flags);
+    ssize_t (*get)(struct inode *inode, const char *name, void *value, size_t size);
+    ssize_t (*list)(struct inode *inode, char *names, size_t size);
+    int (*remove)(struct inode *inode, const char *name);
+};
+
 /*
  * What can be done to an inode by name. A NULL entry is EPERM for changes and
  * ENOTDIR for lookup. Permissions, read-only mounts, name lengths and types were
@@ -86,10 +106,11 @@ struct inode_operations {
     int (*link)(struct inode *dir, const struct qstr *name, struct inode *inode);
     /* ENOTEMPTY for a folder that is not empty. */
     int (*unlink)(struct inode *dir, const struct qstr *name, struct inode *inode);
-    /* `replaced` is NULL if there is nothing of the new name; exchange: swap the two. */
+    /* `replaced` is NULL if there is nothing of the new name; flags: RENAME_EXCHANGE swaps the two, RENAME_NOREPLACE
+     * has been seen to for names that are known. */
     int (*rename)(struct inode *old_dir, const struct qstr *old_name, struct inode *inode,
                   struct inode *new_dir, const struct qstr *new_name, struct inode *replaced,
-                  bool exchange);
+                  unsigned flags);
     /* A regular file without a name (O_TMPFILE). */
     int (*tmpfile)(struct inode *dir, uint32_t mode, struct inode **made);
     /* At most `size` bytes of the target into buf, not terminated; the count. */
@@ -101,6 +122,11 @@ struct inode_operations {
     void (*getattr)(struct inode *inode);
     /* The inode's extended attributes (xattr.h). NULL: EOPNOTSUPP. */
     struct xattrs *(*xattrs)(struct inode *inode);
+    /* Attributes that are not in memory: as vfs_setxattr and its like of xattr.h, with rights checked; in place of xattrs. */
+    const struct xattr_operations *xattr_op;
+    /* Locks that others than the guest's processes see: what those hold together, once they agree. EAGAIN: others do not.
+     * Taking one may wait for the answer, never for the lock; giving one up never waits. NULL: nobody else sees any. */
+    int (*lock)(struct inode *inode, struct lock_range *range);
     /* The last reference is gone. NULL: the inode lives as long as its file system. */
     void (*evict)(struct inode *inode);
 };
@@ -165,6 +191,10 @@ void inode_touch(struct inode *inode, uint32_t attrs);
 
 struct super_operations {
     void (*statfs)(struct super_block *sb, struct statfs *st);
+    /* Is the name still what the dentry says? Asked once d_valid_until is over. NULL: always. */
+    bool (*revalidate)(struct dentry *dentry);
+    /* sync(2). */
+    int (*sync)(struct super_block *sb);
 };
 
 struct super_block {
@@ -201,6 +231,7 @@ struct dentry {
     uint32_t d_count;              /* 0: kept for the next look-up, on the LRU list */
     uint32_t d_flags;
     uint32_t d_hash;
+    int64_t d_valid_until; /* CLOCK_MONOTONIC; of file systems with s_op->revalidate */
     struct dentry *d_hash_next;
     struct list d_lru;
     struct qstr d_name;
@@ -221,6 +252,10 @@ struct dentry *d_alloc(struct dentry *parent, struct super_block *sb, const stru
 int d_lookup(struct dentry *parent, const struct qstr *name, struct dentry **found);
 /* Keeps a name findable, with all above it, on file systems that keep none by themselves: it is covered. */
 void d_pin(struct dentry *dentry);
+/* The name may be another inode's by now: the next look-up asks the file system. */
+void d_drop(struct dentry *dentry);
+/* Frees what nobody uses. */
+void dcache_shrink(void);
 /* The name was removed, given to another inode, or moved. */
 void d_delete(struct dentry *dentry);
 int d_move(struct dentry *dentry, struct dentry *new_parent, const struct qstr *new_name);
@@ -332,7 +367,7 @@ struct file_operations {
     int (*readdir)(struct file *file, struct dir_context *ctx); /* ENOTDIR */
     uint32_t (*poll)(struct file *file, struct poll_table *pt); /* always ready; epoll refuses it: EPERM */
     int64_t (*ioctl)(struct file *file, uint32_t cmd, uint64_t arg); /* ENOTTY */
-    int (*fsync)(struct file *file);                            /* EINVAL */
+    int (*fsync)(struct file *file, bool datasync);             /* EINVAL */
     int (*fallocate)(struct file *file, int mode, uint64_t offset, uint64_t len); /* EOPNOTSUPP */
     /*
      * Memory mapping; the one address space has no page tables of ours, so a
@@ -346,6 +381,8 @@ struct file_operations {
     const void *(*data_in_place)(struct file *file, uint64_t offset, size_t *len);
     int (*share)(struct file *file, uint64_t offset, size_t len, void *home, void **existing);
     int (*unshare)(struct file *file, uint64_t offset, size_t len, void *home);
+    /* msync: what was stored in these pages goes to the file. NULL: it is there. */
+    int (*writeback)(struct file *file, uint64_t offset, size_t len);
     /* For /proc/PID/fdinfo: lines of its own. */
     void (*show_fdinfo)(struct file *file, struct seq_file *seq);
 };
@@ -359,6 +396,7 @@ struct file {
     bool f_read, f_write; /* access mode; both false for O_PATH */
     bool f_executed;      /* opened for execve: nobody may write to it meanwhile */
     bool f_noctty;        /* O_NOCTTY: a terminal does not become the session's */
+    bool f_pos_busy;      /* a read or write that moves f_pos waits meanwhile; others wait for it */
     uint64_t f_pos;
     int f_owner, f_sig; /* F_SETOWN, F_SETSIG */
     struct list f_epoll; /* epoll items that watch it, see epoll.c */

@@ -98,6 +98,12 @@ static struct xattrs *xattrs_of(struct inode *inode)
     return inode->i_op->xattrs ? inode->i_op->xattrs(inode) : NULL;
 }
 
+/* Where the file system keeps them, if it is not in memory. */
+static const struct xattr_operations *elsewhere(const struct dentry *dentry)
+{
+    return dentry->d_inode->i_op->xattr_op;
+}
+
 /* ---- the four ---- */
 
 static void changed(struct dentry *dentry)
@@ -132,6 +138,12 @@ int vfs_setxattr(struct dentry *dentry, const char *name, const void *value, siz
 
     if (err)
         return err;
+    if (elsewhere(dentry)) {
+        err = elsewhere(dentry)->set(dentry->d_inode, name, value, size, flags);
+        if (!err)
+            fsnotify_dentry(dentry, IN_ATTRIB);
+        return err;
+    }
     if (!xattrs)
         return -EOPNOTSUPP;
     if (!xattrs->list.next)
@@ -162,6 +174,8 @@ ssize_t vfs_getxattr(struct dentry *dentry, const char *name, void *value, size_
 
     if (err)
         return err;
+    if (elsewhere(dentry))
+        return elsewhere(dentry)->get(dentry->d_inode, name, value, size);
     if (!xattrs)
         return -EOPNOTSUPP;
     const struct xattr *x = find(xattrs, name);
@@ -181,6 +195,8 @@ ssize_t vfs_listxattr(struct dentry *dentry, char *names, size_t size)
     const struct xattr *x;
     size_t done = 0;
 
+    if (elsewhere(dentry))
+        return elsewhere(dentry)->list(dentry->d_inode, names, size);
     if (!xattrs || !xattrs->list.next)
         return 0;
     list_for_each(x, &xattrs->list, link) {
@@ -203,6 +219,12 @@ int vfs_removexattr(struct dentry *dentry, const char *name)
 
     if (err)
         return err;
+    if (elsewhere(dentry)) {
+        err = elsewhere(dentry)->remove(dentry->d_inode, name);
+        if (!err)
+            fsnotify_dentry(dentry, IN_ATTRIB);
+        return err;
+    }
     if (!xattrs)
         return -EOPNOTSUPP;
     struct xattr *x = find(xattrs, name);

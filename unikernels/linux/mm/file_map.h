@@ -69,5 +69,7 @@ bool file_is_shareable(struct file *);
 int file_share_pages(struct file *, uint64_t offset, size_t len, void *home, void **existing);
 /* Brings them back to the page cache; home is the mapping's to reuse after it. */
 int file_unshare_pages(struct file *, uint64_t offset, size_t len, void *home);
+/* msync: what was stored in shared pages is the file's, also where that is not in memory. May wait. */
+int file_write_back(struct file *, uint64_t offset, size_t len);
 
 #endif

@@ -6,6 +6,7 @@
 #include <linux/stat.h>
 
 #include "fs/inotify.h"
+#include "fs/mount.h"
 #include "fs/vfs.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
@@ -319,37 +320,52 @@ long sys_fallocate(long fd, long mode, long offset, long len)
     return err;
 }
 
-/* ---- to the disk: there is none ---- */
+/* ---- to the disk, which only files of the host have ---- */
 
-static long sync_file(int fd)
+static long sync_file(int fd, bool datasync)
 {
     struct file *file = fget(fd);
 
     if (!file)
         return -EBADF;
-    long err = file->f_op->fsync ? file->f_op->fsync(file) : -EINVAL;
+    long err = file->f_op->fsync ? file->f_op->fsync(file, datasync) : -EINVAL;
     file_put(file);
     return err;
 }
 
 long sys_fsync(long fd)
 {
-    return sync_file((int)fd);
+    return sync_file((int)fd, false);
 }
 
 long sys_fdatasync(long fd)
 {
-    return sync_file((int)fd);
+    return sync_file((int)fd, true);
+}
+
+static int sync_mount(struct super_block *sb)
+{
+    return sb->s_op && sb->s_op->sync ? sb->s_op->sync(sb) : 0;
 }
 
 long sys_sync(void)
 {
+    struct super_block *sb;
+
+    list_for_each(sb, &mounts, s_list)
+        sync_mount(sb);
     return 0;
 }
 
 long sys_syncfs(long fd)
 {
-    return fget_check((int)fd, 0);
+    struct file *file = fget((int)fd);
+
+    if (!file)
+        return -EBADF;
+    long err = sync_mount(file->f_dentry->d_sb);
+    file_put(file);
+    return err;
 }
 
 long sys_sync_file_range(long fd, long offset, long len, long flags)

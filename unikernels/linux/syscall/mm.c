@@ -94,12 +94,33 @@ static int mapped_range(uaddr_t addr, size_t len, bool align)
     return 0;
 }
 
-/* Shared pages are the file's own: there is nothing to write back. */
+/* What was stored in shared pages of [start, end) goes to files that are elsewhere. Mappings may change meanwhile. */
+static int write_back(uaddr_t start, uaddr_t end)
+{
+    int err = 0;
+
+    while (start < end) {
+        unsigned i = vma_index(mm(), start);
+        if (i == mm()->count || mm()->vmas[i].start >= end) break;
+        struct vma v = mm()->vmas[i];
+        uaddr_t from = MAX(start, v.start), to = MIN(end, v.end);
+        start = to;
+        if (!(v.flags & VMA_HOME)) continue;
+        file_get(v.file);
+        int failed = file_write_back(v.file, v.offset + (from - v.start), to - from);
+        file_put(v.file);
+        if (failed) err = failed;
+    }
+    return err;
+}
+
+/* Pages of files in memory are the files' own. */
 long sys_msync(long addr, long len, long flags)
 {
     if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) return -EINVAL;
     if (flags & MS_ASYNC && flags & MS_SYNC) return -EINVAL;
-    return mapped_range((uaddr_t)addr, (size_t)len, true);
+    int err = mapped_range((uaddr_t)addr, (size_t)len, true);
+    return err ? err : write_back((uaddr_t)addr, PAGE_UP((uaddr_t)addr + (size_t)len));
 }
 
 /* All that is mapped counts as resident: the host does not tell. */

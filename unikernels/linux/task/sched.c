@@ -28,6 +28,8 @@ static struct {
     uint64_t xstate_mask;
     bool fsgsbase;
     uint64_t slow_fsbase;
+    bool started;
+    unsigned atomic; /* depth */
 } sched;
 
 int xstate_restore_checked(const void *area); /* entry/gate.S */
@@ -248,6 +250,7 @@ void sched_run_first(struct task *t)
 {
     uintptr_t nowhere;
 
+    sched.started = true;
     t->state = TASK_RUNNING;
     set_current(t);
     fsbase_write(t->fsbase);
@@ -293,6 +296,27 @@ static void sleep_timed_out(struct timer *timer)
 static bool interrupted(void)
 {
     return current->killable ? signal_fatal_pending() : signal_pending();
+}
+
+bool may_sleep(void)
+{
+    return sched.started && !sched.atomic;
+}
+
+void atomic_begin(void)
+{
+    sched.atomic++;
+}
+
+void atomic_end(void)
+{
+    sched.atomic--;
+}
+
+void sleep_uninterruptible(void)
+{
+    current->state = TASK_SLEEPING;
+    schedule();
 }
 
 int wait_sleep(int64_t deadline_ns)

@@ -76,6 +76,27 @@ int wait_sleep(int64_t deadline_ns);
     })
 #define wait_event(queue, condition) wait_event_deadline(queue, condition, WAIT_FOREVER)
 
+/*
+ * May the current task sleep? Not at boot, when there is no other task, nor in a
+ * page fault, nor while a process's memory is being changed: [atomic_begin, atomic_end).
+ * Where it may not, the whole guest waits in place (boot/host_wait.h).
+ */
+bool may_sleep(void);
+void atomic_begin(void);
+void atomic_end(void);
+
+/* Gives the processor away until woken: for waits that signals do not end, like those for a disk. */
+void sleep_uninterruptible(void);
+#define wait_uninterruptible(queue, condition)                                           \
+    ({                                                                                   \
+        if (!(condition)) {                                                              \
+            struct wait_entry wait_entry_ = {.wake = wait_wake_task, .task = current};   \
+            wait_add((queue), &wait_entry_);                                             \
+            while (!(condition)) sleep_uninterruptible();                                \
+            wait_remove(&wait_entry_);                                                   \
+        }                                                                                \
+    })
+
 struct poll_table {
     void (*queue)(struct poll_table *table, struct wait_queue *q);
 };
