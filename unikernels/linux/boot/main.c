@@ -2,8 +2,10 @@
 #include <asm/mman.h>
 
 #include "boot/config.h"
+#include "boot/credentials.h"
 #include "boot/host_wait.h"
 #include "boot/layout.h"
+#include "control/control.h"
 #include "entry/entry.h"
 #include "lib/error.h"
 #include "lib/print.h"
@@ -16,6 +18,7 @@
 #include "net/inet/inet_init.h"
 #include "task/cred_impl.h"
 #include "task/fork_hooks.h"
+#include "task/rlimits.h"
 #include "task/sched.h"
 #include "task/signal_deliver.h"
 #include "task/task_impl.h"
@@ -26,10 +29,6 @@
 #define NOT_FOUND 127
 #define BOOT_FAILED 126
 #define ARENA_SLACK (64ul << 20)
-#define NOFILE_DEFAULT 1024
-#define NOFILE_MAX 1048576
-#define STACK_DEFAULT (8ul << 20)
-#define MEMLOCK_DEFAULT (8ul << 20)
 
 NORETURN void kernel_main(const struct runnc_boot_info *info);
 
@@ -45,33 +44,9 @@ static void divide_memory(const struct runnc_boot_info *info)
     mm_init(end - arena);
 }
 
-static struct cred *first_cred(void)
-{
-    const struct runnc_rec_creds *r = boot_config.creds;
-    struct cred *c = kzalloc(sizeof *c);
-
-    if (!c) return NULL;
-    c->refs = 1;
-    c->uid = c->euid = c->suid = c->fsuid = r->uid;
-    c->gid = c->egid = c->sgid = c->fsgid = r->gid;
-    c->cap_effective = r->cap_effective;
-    c->cap_permitted = r->cap_permitted;
-    c->cap_inheritable = r->cap_inheritable;
-    c->cap_bounding = r->cap_bounding;
-    c->cap_ambient = r->cap_ambient;
-    c->no_new_privs = boot_config.flags & RUNNC_BOOT_NO_NEW_PRIVS;
-    return cred_set_groups(c, r->groups, r->ngroups) ? c : NULL;
-}
-
 static void first_rlimits(struct process *p)
 {
-    for (int i = 0; i < RLIM_NLIMITS; i++) p->rlimits[i] = (struct rlimit64){RLIM64_INFINITY, RLIM64_INFINITY};
-    p->rlimits[RLIMIT_STACK].rlim_cur = STACK_DEFAULT;
-    p->rlimits[RLIMIT_NOFILE] = (struct rlimit64){NOFILE_DEFAULT, NOFILE_MAX};
-    p->rlimits[RLIMIT_MEMLOCK] = (struct rlimit64){MEMLOCK_DEFAULT, MEMLOCK_DEFAULT};
-    p->rlimits[RLIMIT_CORE].rlim_cur = 0;
-    p->rlimits[RLIMIT_NICE] = p->rlimits[RLIMIT_RTPRIO] = (struct rlimit64){0, 0};
-    p->rlimits[RLIMIT_MSGQUEUE] = (struct rlimit64){819200, 819200};
+    rlimits_default(p->rlimits);
     for (const struct runnc_record *r = NULL; (r = boot_record_next(RUNNC_REC_RLIMIT, r));) {
         const struct runnc_rec_rlimit *l = (const struct runnc_rec_rlimit *)r->data;
         if (l->resource < RLIM_NLIMITS) p->rlimits[l->resource] = (struct rlimit64){l->soft, l->hard};
@@ -84,7 +59,7 @@ static struct task *first_process(void)
     struct task *t = task_new();
 
     if (!p || !t) return NULL;
-    t->cred = first_cred();
+    t->cred = cred_of_record(boot_config.creds, boot_config.flags & RUNNC_BOOT_NO_NEW_PRIVS);
     p->sighand = sighand_new();
     p->mm = mm_new();
     if (!t->cred || !p->sighand || !p->mm) return NULL;
@@ -142,6 +117,7 @@ void kernel_main(const struct runnc_boot_info *info)
     uts_init();
     sched_init();
     inet_init();
+    control_init();
     if (boot_config.flags & RUNNC_BOOT_STRACE) pending_work |= WORK_STRACE;
     if (boot_config.flags & RUNNC_BOOT_COUNT_CALLS) pending_work |= WORK_COUNT;
 

@@ -164,12 +164,11 @@ static uint32_t free_index(struct list **before)
     return index;
 }
 
-static int ptmx_open(struct inode *inode, struct file *file)
+static int pty_new(struct pty **made)
 {
     struct list *before;
     uint32_t index = free_index(&before);
 
-    (void)inode;
     if (index >= PTY_MAX)
         return -ENOSPC;
     struct pty *pty = kzalloc(sizeof(*pty));
@@ -196,6 +195,18 @@ static int ptmx_open(struct inode *inode, struct file *file)
     tty->get = slave_get;
     tty->put = slave_put;
     list_insert(&pty->all_link, before->prev, before);
+    *made = pty;
+    return 0;
+}
+
+static int ptmx_open(struct inode *inode, struct file *file)
+{
+    struct pty *pty;
+    int err = pty_new(&pty);
+
+    (void)inode;
+    if (err)
+        return err;
     file->f_op = &master_operations;
     file->f_private = pty;
     return 0;
@@ -203,14 +214,17 @@ static int ptmx_open(struct inode *inode, struct file *file)
 
 const struct file_operations ptmx_operations = {.open = ptmx_open};
 
-static void master_release(struct file *file)
+static void master_gone(struct pty *pty)
 {
-    struct pty *pty = file->f_private;
-
     list_del(&pty->all_link);
     devpts_remove(pty->index);
     tty_hangup(&pty->tty);
     pty_put(pty);
+}
+
+static void master_release(struct file *file)
+{
+    master_gone(file->f_private);
 }
 
 static int64_t take_told(struct pty *pty, struct iov_iter *to)
@@ -380,3 +394,30 @@ static const struct file_operations master_operations = {
     .poll = master_poll,
     .ioctl = master_ioctl,
 };
+
+int pty_pair(const struct winsize *size, struct file **master, struct file **slave)
+{
+    struct pty *pty;
+    int err = pty_new(&pty);
+
+    if (err)
+        return err;
+    pty->locked = false;
+    pty->tty.winsize = *size;
+    err = anon_file("/dev/ptmx", NULL, &master_operations, pty, O_RDWR | O_NONBLOCK, master);
+    if (err) {
+        master_gone(pty);
+        return err;
+    }
+    err = devpts_open(pty->index, O_RDWR, slave);
+    if (err)
+        file_put(*master);
+    return err;
+}
+
+void pty_resize(struct file *master, const struct winsize *size)
+{
+    struct pty *pty = master->f_private;
+
+    tty_resize(&pty->tty, size);
+}

@@ -693,15 +693,20 @@ static int get_termios2(const struct tty *tty, uaddr_t arg)
     return copy_to_user(arg, &out, sizeof(out));
 }
 
+void tty_resize(struct tty *tty, const struct winsize *size)
+{
+    if (memcmp(size, &tty->winsize, sizeof(*size)) != 0)
+        signal_foreground(tty, SIGWINCH);
+    tty->winsize = *size;
+}
+
 static int set_winsize(struct tty *tty, uaddr_t arg)
 {
     struct winsize size;
 
     if (copy_from_user(&size, arg, sizeof(size)))
         return -EFAULT;
-    if (memcmp(&size, &tty->winsize, sizeof(size)) != 0)
-        signal_foreground(tty, SIGWINCH);
-    tty->winsize = size;
+    tty_resize(tty, &size);
     return 0;
 }
 

@@ -60,6 +60,8 @@ extern const struct file_operations tty_operations;
 void tty_receive(struct tty *tty, const char *bytes, size_t n);
 /* How many bytes would not be lost now. */
 size_t tty_receive_room(const struct tty *tty);
+/* The window is as large as this now: SIGWINCH to the foreground if that is new. */
+void tty_resize(struct tty *tty, const struct winsize *size);
 /* For good: SIGHUP and SIGCONT to the session. */
 void tty_hangup(struct tty *tty);
 /* from_master: by the other end of a pty, which need not have it as its terminal. */

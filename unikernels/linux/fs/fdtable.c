@@ -56,6 +56,11 @@ struct files *files_new(void)
     return files;
 }
 
+struct files *files_empty(void)
+{
+    return files_alloc(FIRST_SIZE);
+}
+
 struct files *files_get(struct files *files)
 {
     files->count++;

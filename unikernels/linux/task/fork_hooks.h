@@ -17,6 +17,9 @@ void vfs_init(void);
 struct files *files_new(void);
 struct fs *fs_new(void);
 
+/* Without descriptors. NULL: ENOMEM. */
+struct files *files_empty(void);
+
 struct files *files_get(struct files *);
 struct files *files_copy(struct files *); /* NULL: ENOMEM */
 void files_put(struct files *);

@@ -4,6 +4,7 @@
 #include <linux/signal.h>
 
 #include "boot/host_wait.h"
+#include "control/control.h"
 #include "entry/entry.h"
 #include "lib/print.h"
 #include "lib/string.h"
@@ -218,7 +219,10 @@ void schedule(void)
     if (host_signals_pending) host_signals_take();
     int64_t idle_from = clock_monotonic();
     bool idled = false;
-    while (!(next = pick())) {
+    for (;;) {
+        if (pending_work & WORK_CONTROL) control_work();
+        next = pick();
+        if (next) break;
         idle();
         idled = true;
         timers_run();

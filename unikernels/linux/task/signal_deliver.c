@@ -11,6 +11,7 @@
 #include <linux/signal.h>
 
 #include "boot/config.h"
+#include "control/control.h"
 #include "entry/entry.h"
 #include "entry/offsets.h"
 #include "lib/error.h"
@@ -226,10 +227,14 @@ void return_work(struct regs *regs)
 
         if (work & WORK_HOST) host_signals_take();
         if (work & WORK_RESCHED) sched_tick();
+<<<<<<< HEAD
         if (work & WORK_MEMORY) {
             pending_work &= ~(uint32_t)WORK_MEMORY;
             reclaim_untouched();
         }
+=======
+        if (pending_work & WORK_CONTROL) control_work();
+>>>>>>> fd2f0a8 (Linux guest: the control channel: programs that the runtime starts, on pipes or a terminal, with credit for what they write)
         if (p->exiting) task_exit(p->exit_status);
         if (p->exec_task && p->exec_task != current) task_exit(0);
         if (p->stopped) {
@@ -240,7 +245,7 @@ void return_work(struct regs *regs)
             deliver_one(regs);
             continue;
         }
-        if (!(pending_work & (WORK_HOST | WORK_RESCHED))) break;
+        if (!(pending_work & (WORK_HOST | WORK_RESCHED | WORK_CONTROL))) break;
     }
     fix_restart(regs, NULL);
     if (current->restore_blocked) {

@@ -32,6 +32,7 @@
 #include "mm/uaccess.h"
 #include "syscall/strace.h"
 #include "task/fork_hooks.h"
+#include "task/outside.h"
 #include "task/sched.h"
 #include "task/signal_deliver.h"
 #include "time/itimer.h"
@@ -181,6 +182,25 @@ void task_prepare_return(struct task *t)
     t->ksp = (uintptr_t)sp;
 }
 
+static void kernel_first(void)
+{
+    void (*function)(void) = (void (*)(void))current->regs->rip;
+
+    task_switched();
+    function();
+}
+
+void task_prepare_kernel(struct task *t, void (*function)(void))
+{
+    uint64_t *sp = (uint64_t *)t->regs;
+
+    t->regs->rip = (uintptr_t)function; /* until the function has a program to go to */
+    *--sp = (uintptr_t)return_full;     /* where kernel_first returns to */
+    *--sp = (uintptr_t)kernel_first;
+    for (int i = 0; i < 6; i++) *--sp = 0; /* as task_switch_stacks pops them */
+    t->ksp = (uintptr_t)sp;
+}
+
 struct process *process_new(void)
 {
     struct process *p = kzalloc(sizeof *p);
@@ -202,7 +222,7 @@ struct process *process_new(void)
 }
 
 /* Ordered by pid, for process_next. */
-static void process_enlist(struct process *p)
+void process_enlist(struct process *p)
 {
     struct process *q;
 
@@ -282,6 +302,13 @@ static void drop_objects(struct process *p)
     p->fs = NULL;
     p->sighand = NULL;
     p->mm = NULL;
+}
+
+void process_discard(struct process *p)
+{
+    drop_objects(p);
+    p->dead = true; /* a pidfd may know it already */
+    process_free(p);
 }
 
 static long check_clone(const struct clone_args64 *a)
@@ -407,11 +434,7 @@ long task_clone(const struct clone_args64 *a)
     return tid;
 
 out_process:
-    if (p) {
-        drop_objects(p);
-        p->dead = true; /* a pidfd may know it already */
-        process_free(p);
-    }
+    if (p) process_discard(p);
     task_free(t);
     return r;
 }
@@ -492,6 +515,12 @@ void process_reap(struct process *p)
 void process_report_exit(struct process *p)
 {
     struct process *parent = p->parent;
+
+    if (p->outside) {
+        p->outside->ended(p->outside, p->exit_status);
+        process_reap(p);
+        return;
+    }
     struct sigaction64 *sa = &parent->sighand->action[SIGCHLD - 1];
     bool autoreap = p->exit_signal == SIGCHLD && (sa->handler == SIGACTION_IGNORE || sa->flags & SA_NOCLDWAIT);
 

@@ -96,7 +96,8 @@ struct process {
     struct list tasks;
     int ntasks; /* alive */
     int pid, pgid, sid;
-    struct process *parent;
+    struct process *parent;  /* NULL: outside of the guest */
+    struct outside *outside; /* who made it, if no process did */
     struct list children;
     struct list sibling_link;
 

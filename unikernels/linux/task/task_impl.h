@@ -21,8 +21,14 @@ void task_free(struct task *t);
 void task_attach(struct task *t, struct process *p, int tid);
 /* When it runs for the first time it goes straight to the program, with t->regs. */
 void task_prepare_return(struct task *t);
+/* The same, but first it runs a function of the kernel, on its own stack. */
+void task_prepare_kernel(struct task *t, void (*function)(void));
 
 struct process *process_new(void);
+/* One that was never on the list, with what it owns. */
+void process_discard(struct process *p);
+/* Puts it on the list of all. Its pid is set. */
+void process_enlist(struct process *p);
 /* The first process, pid 1. */
 void process_set_init(struct process *p, struct task *t);
 /* A zombie that was waited for. */
