@@ -31,7 +31,7 @@ static void close_between(unsigned first, unsigned last)
 /* Closes all descriptors but the standard ones and those the guest uses. */
 static void close_others(const struct tender *tender)
 {
-    int kept[SOLO5_MFT_MAX_ENTRIES + RUNNC_VNET_MAX + RUNNC_CHANNELS_MAX + 2];
+    int kept[SOLO5_MFT_MAX_ENTRIES + RUNNC_VNET_MAX + RUNNC_CHANNELS_MAX + 3];
     size_t count = 0;
     unsigned next = STDERR_FILENO + 1;
 
@@ -41,6 +41,8 @@ static void close_others(const struct tender *tender)
         kept[count++] = tender->boot.vnet_fd[i];
     for (unsigned i = 0; i < tender->boot.channels_count; i++)
         kept[count++] = tender->boot.channels[i].fd;
+    if (tender->kept_fd >= 0)
+        kept[count++] = tender->kept_fd;
     if (tender->boot.epollfd >= 0)
         kept[count++] = tender->boot.epollfd;
     if (tender->boot.timerfd >= 0)

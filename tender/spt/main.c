@@ -23,6 +23,8 @@ static const char USAGE[] =
     "Options:\n"
     "  --mem=MB                    guest memory in MiB (512)\n"
     "  --allow-extras=NAME[,NAME]  extras beyond Solo5's ABI that KERNEL may have if it asks\n"
+    "  --keep=@FD                  leave a descriptor open that the guest cannot use: the other end of\n"
+    "                              a channel, for whoever may take it out of the process\n"
     "  --seccomp-dump              print the filter instead of running the guest\n"
     "  --trace                     print each host call of the guest on standard error\n"
     "  --x-no-fsgsbase             treat the processor as one without FSGSBASE, for tests\n"
@@ -85,6 +87,8 @@ static bool core_option(struct tender *tender, const char *option)
     if (value != NULL)
         tender->mem_size = memory_option(
             value, tender->has_extras_note ? GUEST_MEMORY_MAX_EXTRAS : GUEST_MEMORY_MAX);
+    else if ((value = option_value(option, "--keep")) != NULL)
+        tender->kept_fd = open_descriptor(value, "--keep");
     else if (strcmp(option, "--seccomp-dump") == 0)
         tender->dump_filter = true;
     else if (strcmp(option, "--trace") == 0)
@@ -176,6 +180,7 @@ int main(int argc, char **argv)
 {
     static struct tender tender = {
         .mem_size = GUEST_MEMORY_DEFAULT,
+        .kept_fd = -1,
         .boot = {.epollfd = -1, .timerfd = -1},
     };
     int kernel_index;

@@ -50,6 +50,13 @@ int open_source_try(const char *source, int flags, const char *what)
     return open(source, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 }
 
+int open_descriptor(const char *source, const char *what)
+{
+    if (source[0] != '@')
+        fail("%s: '%s' is not @ and the number of a descriptor", what, source);
+    return descriptor_of(source, what);
+}
+
 int open_source(const char *source, int flags, const char *what)
 {
     int fd = open_source_try(source, flags, what);

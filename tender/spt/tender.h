@@ -79,6 +79,7 @@ struct tender {
     unsigned vnet_count;
     const char *channels[RUNNC_CHANNELS_MAX]; /* as given: NAME=@FD[,window=@FD] */
     unsigned channel_count;
+    int kept_fd; /* --keep; -1: none */
     struct mapped_file images[RUNNC_IMAGES_MAX]; /* the rest have no source */
 
     /* The kernel. */
@@ -133,6 +134,8 @@ const char *option_value(const char *option, const char *name);
  */
 int open_source(const char *source, int flags, const char *what);
 int open_source_try(const char *source, int flags, const char *what);
+/* The same for what can only be "@FD". */
+int open_descriptor(const char *source, const char *what);
 
 /* Puts a descriptor into the guest's epoll set; edge-triggered for guests with the stdio extra.
  * Returns 0 or an errno (EPERM: a file, always ready). */
