@@ -1,6 +1,6 @@
 # The native parts. `npm run build` calls this; `make -C tender` and the like build one part.
 # Objects go to build/obj/, products to dist/.
-PARTS := tender/spt tender/init tender/fileserver solo5-bindings unikernels unikernels/linux
+PARTS := tender/spt tender/init tender/control tender/fileserver solo5-bindings unikernels unikernels/linux
 
 .PHONY: all clean $(PARTS)
 all: $(PARTS)

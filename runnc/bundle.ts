@@ -4,6 +4,7 @@
  */
 import addon from '../dist/runnc.node' with { type: 'file' };
 import network from '../dist/network.node' with { type: 'file' };
+import control from '../dist/control' with { type: 'file' };
 import init from '../dist/init' with { type: 'file' };
 import tender from '../dist/tender-spt' with { type: 'file' };
 import fileserver from '../dist/fileserver' with { type: 'file' };
@@ -14,6 +15,7 @@ import { main } from './main.ts';
 registerAssets({
   'runnc.node': addon,
   'network.node': network,
+  control,
   init,
   'tender-spt': tender,
   fileserver,

@@ -3,13 +3,6 @@ import { RunncError } from '../src/errors.ts';
 import { loadContainer } from './container-call.ts';
 import type { Call } from './verb.ts';
 
-export async function exec(call: Call): Promise<number> {
-  return refuse(
-    call,
-    'exec: not supported by this guest: a unikernel runs one program and no second one beside it',
-  );
-}
-
 export async function checkpoint(call: Call): Promise<number> {
   return refuse(call, 'checkpoint: not supported by this guest');
 }

@@ -35,7 +35,7 @@ if outdated dist/lib/src/index.js src tsconfig.json tsconfig.build.json package-
   tsc -p tsconfig.build.json
 fi
 
-if outdated dist/runnc src runnc dist/runnc.node dist/network.node dist/init dist/tender-spt dist/fileserver dist/linux.spt package.json package-lock.json; then
+if outdated dist/runnc src runnc dist/runnc.node dist/network.node dist/init dist/control dist/tender-spt dist/fileserver dist/linux.spt package.json package-lock.json; then
   # The working directory of a runtime call is the bundle, so Bun must not read a .env or bunfig.toml there.
   # Without splitting, every node: module that any verb needs would be loaded by each: twice the start-up time.
   # A call ends before compiled code could pay for the threads that compile it, so that starts late.

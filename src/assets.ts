@@ -1,5 +1,6 @@
 /**
- * The native parts that runnc carries: the sandbox's first stage, the tender, the Linux guest kernel.
+ * The native parts that runnc carries: the sandbox's first stage, the tender, the Linux guest kernel, the host's end of
+ * its control channel.
  *
  * In a checkout and in the npm package they are files in dist/; in the one-file program they are embedded,
  * and runnc/bundle.ts registers where. They are read into memory and executed from sealed memfds, so the
@@ -8,7 +9,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { RunncError } from './errors.ts';
 
-export type AssetName = 'init' | 'tender-spt' | 'fileserver' | 'linux.spt' | 'runnc.node' | 'network.node';
+export type AssetName =
+  'init' | 'tender-spt' | 'fileserver' | 'linux.spt' | 'control' | 'runnc.node' | 'network.node';
 
 const registered = new Map<AssetName, string>();
 

@@ -91,6 +91,14 @@ export function pidfdOpen(pid: number): number {
   return addon().pidfdOpen(pid);
 }
 
+/**
+ * pidfd_getfd(2): a descriptor of another process, as one of ours. EPERM if that process may not be traced by this one
+ * (or by nobody, with Yama's ptrace_scope 3), EBADF if it is not open there, ESRCH if the process is dead.
+ */
+export function pidfdGetfd(pidfd: number, fd: number): number {
+  return addon().pidfdGetfd(pidfd, fd);
+}
+
 /** pidfd_send_signal(2). ESRCH if the process is dead and reaped. Signal 0 only asks. */
 export function pidfdSendSignal(pidfd: number, signal: number): void {
   addon().pidfdSendSignal(pidfd, signal);
@@ -253,6 +261,7 @@ interface Addon {
   reap(pidfd: number): ExitStatus;
   pidfdOpen(pid: number): number;
   pidfdSendSignal(pidfd: number, signal: number): void;
+  pidfdGetfd(pidfd: number, fd: number): number;
   sealedMemfd(name: string, content: Uint8Array, mode: number): number;
   windowMemfd(name: string, bytes: number): number;
   memfd(name: string): number;

@@ -5,8 +5,9 @@ import { type ExitStatus, pidfdOpen, pidfdSendSignal, waitExit, waitReadable } f
 import type { Resources } from '../oci/spec.ts';
 import type { State } from '../oci/state.ts';
 import { type CgroupManager, type CgroupStats, openCgroup } from '../sandbox/cgroups/index.ts';
-import { openProcess } from '../sandbox/process.ts';
+import { BROKER_NAME, openProcess, processStat } from '../sandbox/process.ts';
 import type { CreateOptions } from './create.ts';
+import type { ExecOptions, ExecProcess } from './exec.ts';
 import type { ContainerRecord } from './record.ts';
 import { ociState, statusOf } from './status.ts';
 import { type LockedContainer, Store } from './store.ts';
@@ -156,6 +157,29 @@ export class Container {
     await new Container(id, new Store(options.root)).delete(options);
   }
 
+  /**
+   * Starts a program beside the container's own one. Throws STATE, UNSUPPORTED for a guest that runs one program,
+   * EXEC_NOT_FOUND, EXEC_DENIED, INVALID, HOST.
+   */
+  async exec(options: ExecOptions): Promise<ExecProcess> {
+    const record = this.#store.read(this.id);
+    const { execInContainer } = await import('./exec.ts');
+    return execInContainer(record, this.#store.folder(this.id), options);
+  }
+
+  /** Throws UNSUPPORTED for a guest that runs one program. */
+  async requireExec(): Promise<void> {
+    const { checkSupport } = await import('./exec.ts');
+    checkSupport(this.#store.read(this.id));
+  }
+
+  /** process of its config.json, which exec's may be made from. Throws INVALID if that is gone or damaged. */
+  async configuredProcess(): Promise<ExecOptions['process']> {
+    const { bundle } = this.#store.read(this.id);
+    const { readBundle } = await import('../oci/bundle.ts');
+    return readBundle(bundle).spec.process;
+  }
+
   /** Stops all its processes until resume(). Throws STATE, UNSUPPORTED without a freezer cgroup. */
   async pause(): Promise<void> {
     await this.#locked(async (_, record) => {
@@ -183,12 +207,13 @@ export class Container {
     });
   }
 
-  /** The pids of its processes on the host. */
+  /** The pids of its processes on the host: the guest, and the proxies of programs that were started beside it. */
   async ps(): Promise<readonly number[]> {
     const record = this.#store.read(this.id);
     const pids = (await openCgroup(record.cgroup)).pids();
     // Without cgroups of its own (rootless) there is still the process.
-    return pids.length > 0 || (await statusOf(record)) === 'stopped' ? pids : [record.pid];
+    if (pids.length === 0) return (await statusOf(record)) === 'stopped' ? [] : [record.pid];
+    return pids.length === 1 ? pids : pids.filter((pid) => processStat(pid)?.name !== BROKER_NAME);
   }
 
   /** What its cgroups counted. Throws STATE if it is stopped. */

@@ -1,6 +1,6 @@
 /** Makes a container from a bundle, up to the point where its program could be started. */
-import { closeSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
 import { readAsset } from '../assets.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
@@ -16,10 +16,11 @@ import { type InitProcess, launch } from '../sandbox/launch.ts';
 import { planLaunch, type TenderCommand } from '../sandbox/plan.ts';
 import { processStat } from '../sandbox/process.ts';
 import { uidForSandbox } from '../sandbox/sandbox-uid.ts';
-import { tenderCommand, type TenderInput } from '../sandbox/tender-command.ts';
+import { CONTROL_DESCRIPTOR, tenderCommand, type TenderInput } from '../sandbox/tender-command.ts';
 import { destroy } from './destroy.ts';
 import type { JoinRequest } from './join-network.ts';
 import type { OwnBundle } from './own-bundle.ts';
+import { writePidFile } from './pid-file.ts';
 import { type PreparedGuest, prepareGuest } from './prepare-guest.ts';
 import type { ContainerRecord } from './record.ts';
 import { ociState } from './status.ts';
@@ -134,6 +135,7 @@ async function createLocked(
   const draft: ContainerRecord = {
     ...newRecord(bundle, options.id, cgroup),
     ...(sandboxUid === undefined ? {} : { sandboxUid }),
+    ...(prepared.control === undefined ? {} : { controlFd: CONTROL_DESCRIPTOR }),
   };
   locked.write(draft);
   reached('record-written');
@@ -287,21 +289,5 @@ function userName(uid: number): string {
     return entry?.[0] ?? String(uid);
   } catch {
     return String(uid);
-  }
-}
-
-/** Callers read the file as soon as it is there: it appears with its content. */
-function writePidFile(path: string, pid: number): void {
-  const temporary = join(dirname(path), `.${basename(path)}.new`);
-  try {
-    writeFileSync(temporary, String(pid), { mode: 0o644 });
-    renameSync(temporary, path);
-  } catch (error) {
-    try {
-      unlinkSync(temporary);
-    } catch {
-      // It was never made.
-    }
-    throw new RunncError('HOST', `--pid-file: cannot write ${path}: ${errorMessage(error)}`);
   }
 }

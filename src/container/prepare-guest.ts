@@ -4,7 +4,7 @@ import type { Guest } from '../guest/guest.ts';
 import { resolveGuest, type ResolvedGuest, rumprunArgument } from '../guest/resolve.ts';
 import { NET_ANNOTATION_PREFIX } from '../guest/solo5.ts';
 import type { HostConfig } from '../host-config.ts';
-import { sealedMemfd } from '../native.ts';
+import { sealedMemfd, socketPair } from '../native.ts';
 import type { GuestNetworking } from '../network/guest-networking.ts';
 import { networkMode } from '../network/mode.ts';
 import type { Bundle } from '../oci/bundle.ts';
@@ -18,7 +18,10 @@ import type { FileServerPlan } from '../sandbox/launch-plan.ts';
 import type { LinuxInput, TenderInput } from '../sandbox/tender-command.ts';
 import type { CreateOptions } from './create.ts';
 
-export interface PreparedGuest extends Pick<TenderInput, 'guest' | 'memoryMib' | 'blocks' | 'linux'> {
+export interface PreparedGuest extends Pick<
+  TenderInput,
+  'guest' | 'memoryMib' | 'blocks' | 'linux' | 'control'
+> {
   /** How it is joined to the interfaces that its namespace may hold: to be called once the hooks have run. */
   readonly networking?: () => GuestNetworking<Pick<TenderInput, 'guest' | 'late'>>;
   /** What init starts beside it, if any mount is to be served. */
@@ -204,10 +207,12 @@ async function prepareLinux(
   const guest = describe(mounts);
   const networking = isNetworked ? await linuxNetworkingOf(bundle, mounts, describe, keep) : undefined;
   const bootConfigFd = keep(sealedMemfd('boot-config', guest.bootConfig ?? Buffer.alloc(0), 'data'));
+  const [runtimeFd, guestFd] = socketPair();
   return {
     guest,
     memoryMib: linuxAddressSpaceMib,
     blocks: [],
+    control: { runtimeFd: keep(runtimeFd), guestFd: keep(guestFd) },
     linux: {
       bootConfigFd,
       rootfsFd: image.fd,

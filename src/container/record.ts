@@ -27,6 +27,11 @@ export interface ContainerRecord {
   readonly cgroup: CgroupState;
   /** The host's uid it runs as; absent for users other than root. */
   readonly sandboxUid?: number;
+  /**
+   * Number, in the container's process, of the descriptor that is the runtime's end of the control channel; absent for
+   * guests that have none.
+   */
+  readonly controlFd?: number;
   /** What the guest took from its network namespace, if it has one to share. */
   readonly network?: NetworkRecord;
   /** Those that are still to run; config.json may have changed or gone by then. */

@@ -1,18 +1,9 @@
 /** Creates a container, starts it and stays with it until its end, the way a shell runs a program. */
-import { closeSync } from 'node:fs';
-import {
-  type ExitStatus,
-  getWindowSize,
-  makeRaw,
-  receiveMessage,
-  relayTerminal,
-  restoreTerminal,
-  setWindowSize,
-  socketPair,
-} from '../native.ts';
 import { RunncError } from '../errors.ts';
+import type { ExitStatus } from '../native.ts';
 import { Container } from './container.ts';
 import type { CreateOptions } from './create.ts';
+import { ForegroundTerminal, SignalForwarder } from './foreground.ts';
 
 export interface RunOptions extends CreateOptions {
   /** Do not delete the container after its end. */
@@ -48,7 +39,10 @@ async function runCreated(
 ): Promise<ExitStatus> {
   let status: ExitStatus | undefined;
   try {
-    signals.forwardTo(container);
+    signals.forwardTo((signal) => {
+      // It may have ended a moment ago.
+      container.kill(signal).catch(() => undefined);
+    });
     const relay = await terminal?.attach();
     await container.start();
     status = await container.wait();
@@ -69,79 +63,4 @@ export function shellStatus(status: ExitStatus): number {
 
 async function remove(container: Container, { onWarning }: RunOptions): Promise<void> {
   await container.delete({ force: true, ...(onWarning === undefined ? {} : { onWarning }) });
-}
-
-/** All that a program may be sent; those that mean this process itself, or its children, are not passed on. */
-const FORWARDED: readonly NodeJS.Signals[] = [
-  ...(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGCONT'] as const),
-  ...(['SIGTSTP', 'SIGTTIN', 'SIGTTOU', 'SIGVTALRM', 'SIGIO', 'SIGPWR', 'SIGXCPU', 'SIGXFSZ'] as const),
-];
-
-class SignalForwarder {
-  /** What came before there was anyone to get it. */
-  readonly #early: number[] = [];
-  #container: Container | undefined;
-
-  constructor() {
-    for (const signal of FORWARDED) process.on(signal, this.#onSignal);
-  }
-
-  forwardTo(container: Container): void {
-    this.#container = container;
-    for (const number of this.#early) this.#pass(number);
-  }
-
-  close(): void {
-    for (const signal of FORWARDED) process.off(signal, this.#onSignal);
-  }
-
-  readonly #onSignal = (_: NodeJS.Signals, number: number): void => {
-    this.#pass(number);
-  };
-
-  #pass(number: number): void {
-    if (this.#container === undefined) this.#early.push(number);
-    // It may have ended a moment ago.
-    else this.#container.kill(number).catch(() => undefined);
-  }
-}
-
-/** This process's own end of a container's terminal. */
-class ForegroundTerminal {
-  readonly #own: number;
-  /** For the container: where its master is sent to. */
-  readonly containerSocket: number;
-  #master: number | undefined;
-  #restore: (() => void) | undefined;
-
-  constructor() {
-    [this.#own, this.containerSocket] = socketPair();
-  }
-
-  /** Takes the master that init sent at create, and relays it. */
-  async attach(): Promise<{ readonly done: Promise<void> }> {
-    const { fds } = await receiveMessage(this.#own);
-    const [master, ...others] = fds;
-    for (const fd of others) closeSync(fd);
-    if (master === undefined) throw new RunncError('INTERNAL', 'init sent no terminal');
-    this.#master = master;
-    if (process.stdin.isTTY) {
-      const settings = makeRaw(0);
-      const resize = (): void => {
-        setWindowSize(master, getWindowSize(0));
-      };
-      resize();
-      process.on('SIGWINCH', resize);
-      this.#restore = () => {
-        process.off('SIGWINCH', resize);
-        restoreTerminal(0, settings);
-      };
-    }
-    return { done: relayTerminal(master, 0, 1) };
-  }
-
-  close(): void {
-    this.#restore?.();
-    for (const fd of [this.#own, this.containerSocket, this.#master]) if (fd !== undefined) closeSync(fd);
-  }
 }

@@ -54,7 +54,7 @@ export class Store {
   /** Makes the container's folder. EXISTS if it is there. */
   async create(id: string): Promise<LockedContainer> {
     checkContainerId(id);
-    const folder = this.#folder(id);
+    const folder = this.folder(id);
     try {
       mkdirSync(this.root, { recursive: true, mode: 0o711 });
       mkdirSync(folder, { mode: 0o700 });
@@ -81,7 +81,7 @@ export class Store {
    */
   async lock(id: string, timeoutMs?: number): Promise<LockedContainer> {
     checkContainerId(id);
-    const locked = await lockFolder(this.#folder(id), timeoutMs);
+    const locked = await lockFolder(this.folder(id), timeoutMs);
     if (locked === undefined) throw notFound();
     return locked;
   }
@@ -89,7 +89,7 @@ export class Store {
   /** Without a lock: the file is replaced as a whole. NOT_FOUND also while create has not written it yet. */
   read(id: string): ContainerRecord {
     checkContainerId(id);
-    const record = readRecord(this.#folder(id));
+    const record = readRecord(this.folder(id));
     if (record === undefined) throw notFound();
     return record;
   }
@@ -105,13 +105,14 @@ export class Store {
     }
     const records: ContainerRecord[] = [];
     for (const name of names.sort()) {
-      const record = isContainerId(name) ? readRecord(this.#folder(name)) : undefined;
+      const record = isContainerId(name) ? readRecord(this.folder(name)) : undefined;
       if (record !== undefined) records.push(record);
     }
     return records;
   }
 
-  #folder(id: string): string {
+  /** Where it keeps its files; `id` has been checked. */
+  folder(id: string): string {
     return `${this.root}/${id}`;
   }
 }

@@ -12,7 +12,7 @@ const HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 8;
 const U32_MAX = 0xffffffff;
 
-const RecordType = {
+export const RecordType = {
   ARG: 1,
   ENV: 2,
   CWD: 3,
@@ -43,7 +43,7 @@ const LAYER_TYPES: Readonly<Record<LayerEntry['type'], number>> = {
   whiteout: 9,
 };
 
-const Flag = { STRACE: 1, ROOT_READONLY: 2, NO_NEW_PRIVS: 4, COUNT_CALLS: 8 } as const;
+export const Flag = { STRACE: 1, ROOT_READONLY: 2, NO_NEW_PRIVS: 4, COUNT_CALLS: 8 } as const;
 
 /** Capability sets as bit masks: bit n is capability n of linux/capability.h. */
 export interface BootCredentials {
@@ -114,14 +114,14 @@ export interface BootConfig {
 }
 
 /** "a\0b\0" from ['a', 'b']. */
-function strings(what: string, ...texts: readonly string[]): Buffer {
+export function strings(what: string, ...texts: readonly string[]): Buffer {
   for (const text of texts) {
     if (text.includes('\0')) throw new RunncError('INVALID', `${what} contains a NUL character`);
   }
   return Buffer.from(texts.map((text) => `${text}\0`).join(''), 'utf8');
 }
 
-function u32(...values: readonly number[]): Buffer {
+export function u32(...values: readonly number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 4);
   values.forEach((value, i) => bytes.writeUInt32LE(value, i * 4));
   return bytes;
@@ -133,12 +133,24 @@ function u64(...values: readonly bigint[]): Buffer {
   return bytes;
 }
 
-function credentials(c: BootCredentials): Buffer {
+export function credentials(c: BootCredentials): Buffer {
   return Buffer.concat([
     u32(c.uid, c.gid, c.umask, c.groups.length),
     u64(c.capEffective, c.capPermitted, c.capInheritable, c.capBounding, c.capAmbient),
     u32(...c.groups),
   ]);
+}
+
+export function rlimit({ resource, soft, hard }: BootRlimit): Buffer {
+  return Buffer.concat([u32(resource, 0), u64(soft, hard)]);
+}
+
+/** In characters, 0 to 65535. */
+export function tty({ rows, columns }: { readonly rows: number; readonly columns: number }): Buffer {
+  const size = Buffer.alloc(8);
+  size.writeUInt16LE(rows, 0);
+  size.writeUInt16LE(columns, 2);
+  return size;
 }
 
 function file(f: BootFile): Buffer {
@@ -206,9 +218,7 @@ function records(config: BootConfig): (readonly [type: number, data: Buffer])[] 
     [RecordType.EXE, strings('the path of the program', config.exe)],
     [RecordType.CREDS, credentials(config.credentials)],
     [RecordType.HOSTNAME, strings('the host name', config.hostname)],
-    ...config.rlimits.map(
-      (r) => [RecordType.RLIMIT, Buffer.concat([u32(r.resource, 0), u64(r.soft, r.hard)])] as const,
-    ),
+    ...config.rlimits.map((r) => [RecordType.RLIMIT, rlimit(r)] as const),
     [RecordType.MEMORY, u64(config.memoryBytes, 0n)],
     ...(config.layer ?? []).map((entry) => [RecordType.LAYER, layerEntry(entry)] as const),
     ...config.mounts.map((m) =>
@@ -222,16 +232,11 @@ function records(config: BootConfig): (readonly [type: number, data: Buffer])[] 
   if (config.domainname !== undefined) {
     list.push([RecordType.DOMAINNAME, strings('the domain name', config.domainname)]);
   }
-  if (config.tty !== undefined) {
-    const size = Buffer.alloc(8);
-    size.writeUInt16LE(config.tty.rows, 0);
-    size.writeUInt16LE(config.tty.columns, 2);
-    list.push([RecordType.TTY, size]);
-  }
+  if (config.tty !== undefined) list.push([RecordType.TTY, tty(config.tty)]);
   return list;
 }
 
-function encodeRecord(type: number, data: Buffer): Buffer {
+export function encodeRecord(type: number, data: Buffer): Buffer {
   const padding = Buffer.alloc((8 - (data.length % 8)) % 8);
   return Buffer.concat([u32(type, data.length), data, padding]);
 }

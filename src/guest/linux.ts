@@ -3,12 +3,18 @@ import { hostname } from 'node:os';
 import { RunncError, shorten } from '../errors.ts';
 import { capabilityBits } from '../oci/capabilities.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
-import type { Rlimit } from '../oci/spec.ts';
+import type { Process, Rlimit } from '../oci/spec.ts';
 import type { GuestMount, MountedFile } from '../rootfs/mounts.ts';
 import type { LayerEntry } from '../rootfs/rootfs-image.ts';
 import { rlimitNames } from '../sandbox/launch-plan.ts';
-import { resolveUser } from './accounts.ts';
-import { type BootConfig, type BootFile, type BootRlimit, encodeBootConfig } from './boot-config.ts';
+import { type ResolvedUser, resolveUser } from './accounts.ts';
+import {
+  type BootConfig,
+  type BootCredentials,
+  type BootFile,
+  type BootRlimit,
+  encodeBootConfig,
+} from './boot-config.ts';
 import type { Extra, Guest } from './guest.ts';
 
 /** "true": the guest's system calls are printed on standard error. */
@@ -46,7 +52,7 @@ export interface LinuxGuestInput {
 export function linuxGuest(input: LinuxGuestInput): Guest {
   const { spec } = input;
   const { process, annotations = {} } = spec;
-  const { capabilities = {}, consoleSize } = process;
+  const { consoleSize } = process;
   const user = resolveUser(process.user, input.rootfsFd);
   return {
     kind: 'linux',
@@ -63,20 +69,10 @@ export function linuxGuest(input: LinuxGuestInput): Guest {
       env: environment(process.env ?? [], user.home),
       cwd: process.cwd,
       exe: input.path,
-      credentials: {
-        uid: user.uid,
-        gid: user.gid,
-        umask: process.user?.umask ?? DEFAULT_UMASK,
-        groups: user.groups,
-        capEffective: capabilityBits(capabilities.effective),
-        capPermitted: capabilityBits(capabilities.permitted),
-        capInheritable: capabilityBits(capabilities.inheritable),
-        capBounding: capabilityBits(capabilities.bounding),
-        capAmbient: capabilityBits(capabilities.ambient),
-      },
+      credentials: credentialsOf(process, user),
       hostname: nonEmpty(spec.hostname) ?? inheritedHostname(spec, input.mounts),
       domainname: nonEmpty(spec.domainname),
-      rlimits: (process.rlimits ?? []).map(rlimit),
+      rlimits: rlimitsOf(process),
       memoryBytes: BigInt(input.memoryBytes),
       layer: input.delta,
       mounts: bootMounts(input.mounts),
@@ -91,6 +87,29 @@ export function linuxGuest(input: LinuxGuestInput): Guest {
       noNewPrivileges: process.noNewPrivileges === true,
     }),
   };
+}
+
+/** process.user's ids are those of `user`. */
+export function credentialsOf(
+  { user: named, capabilities = {} }: Process,
+  user: ResolvedUser,
+): BootCredentials {
+  return {
+    uid: user.uid,
+    gid: user.gid,
+    umask: named?.umask ?? DEFAULT_UMASK,
+    groups: user.groups,
+    capEffective: capabilityBits(capabilities.effective),
+    capPermitted: capabilityBits(capabilities.permitted),
+    capInheritable: capabilityBits(capabilities.inheritable),
+    capBounding: capabilityBits(capabilities.bounding),
+    capAmbient: capabilityBits(capabilities.ambient),
+  };
+}
+
+/** Throws INVALID for a limit that Linux does not have. */
+export function rlimitsOf(process: Process): readonly BootRlimit[] {
+  return (process.rlimits ?? []).map(rlimit);
 }
 
 /**
@@ -116,7 +135,7 @@ export function checkLinuxHost(arch: string, release: string): void {
 }
 
 function allowedExtras(annotations: Readonly<Record<string, string>>): Extra[] {
-  const always: Extra[] = ['exec-heap', 'boot-config', 'sud', 'rootfs-map', 'vtimer', 'stdio'];
+  const always: Extra[] = ['exec-heap', 'boot-config', 'sud', 'rootfs-map', 'vtimer', 'stdio', 'channel'];
   const profile = annotations[PROFILE_ANNOTATION] ?? 'default';
   switch (profile) {
     case 'default':
@@ -153,7 +172,7 @@ function shownArguments(args: readonly string[]): string[] {
 }
 
 /** As runc: HOME as the image's passwd has it, unless it is set. */
-function environment(env: readonly string[], home: string): readonly string[] {
+export function environment(env: readonly string[], home: string): readonly string[] {
   return env.some((variable) => variable.startsWith('HOME=')) ? env : [...env, `HOME=${home}`];
 }
 

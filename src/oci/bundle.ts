@@ -3,9 +3,9 @@ import { closeSync, fstatSync, openSync, readFileSync, realpathSync, statSync } 
 import { resolve } from 'node:path';
 import { errnoOf, errorMessage, RunncError, shorten } from '../errors.ts';
 import { validate, type Schema } from './schema.ts';
-import { checkRules, whyNot, type RunnableSpec } from './spec-rules.ts';
-import { resourcesSchema, specSchema } from './spec-schema.ts';
-import type { Resources } from './spec.ts';
+import { checkProcess, checkRules, whyNot, type RunnableProcess, type RunnableSpec } from './spec-rules.ts';
+import { processSchema, resourcesSchema, specSchema } from './spec-schema.ts';
+import type { Process, Resources } from './spec.ts';
 
 export interface Bundle {
   /** Absolute, without symbolic links. */
@@ -31,6 +31,17 @@ export function readBundle(folder: string): Bundle {
 /** What `update --resources` reads; `where` is named in errors. */
 export function parseResources(text: string, where: string): Resources {
   return parseDocument(text, resourcesSchema, where);
+}
+
+/** What `exec --process` reads; `where` is named in errors. Throws INVALID. */
+export function parseProcess(text: string, where: string): RunnableProcess {
+  const process = parseDocument(text, processSchema, where);
+  return inConfig(() => checkedProcess(process), where);
+}
+
+function checkedProcess(process: Process): RunnableProcess {
+  checkProcess(process, '');
+  return process;
 }
 
 function parseDocument<T>(text: string, schema: Schema<T>, where: string): T {

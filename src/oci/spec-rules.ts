@@ -8,17 +8,19 @@ import type { Linux, Namespace, NamespaceType, Process, Spec } from './spec.ts';
 
 /** A Spec that can be run: these parts are there, args is not empty. */
 export interface RunnableSpec extends Spec {
-  readonly process: Process & { readonly args: readonly string[] };
+  readonly process: RunnableProcess;
   readonly root: NonNullable<Spec['root']>;
+}
+
+export interface RunnableProcess extends Process {
+  readonly args: readonly string[];
 }
 
 export function checkRules(spec: Spec): asserts spec is RunnableSpec {
   const { process, root, linux = {} } = spec;
   if (process === undefined) throw invalid('process: is required (an object)');
-  if (process.args === undefined) throw invalid('process.args: is required (a non-empty array of strings)');
-  if (process.args[0] === '') throw invalid('process.args[0]: expected the name of a program, got ""');
+  checkProcess(process, 'process.');
   if (root === undefined) throw invalid('root: is required (an object)');
-  checkRlimits(process);
   checkNamespaces(linux.namespaces ?? []);
   checkNeededNamespaces(spec, linux);
   for (const [key, value] of Object.entries(spec.annotations ?? {})) {
@@ -27,10 +29,17 @@ export function checkRules(spec: Spec): asserts spec is RunnableSpec {
   for (const key of Object.keys(linux.sysctl ?? {})) checkSysctl(key, linux);
 }
 
-function checkRlimits(process: Process): void {
+/** `at` stands before the names of fields in errors. */
+export function checkProcess(process: Process, at: string): asserts process is RunnableProcess {
+  if (process.args === undefined) throw invalid(`${at}args: is required (a non-empty array of strings)`);
+  if (process.args[0] === '') throw invalid(`${at}args[0]: expected the name of a program, got ""`);
+  checkRlimits(process, at);
+}
+
+function checkRlimits(process: Process, prefix: string): void {
   const seen = new Set<string>();
   for (const [i, rlimit] of (process.rlimits ?? []).entries()) {
-    const at = `process.rlimits[${String(i)}]`;
+    const at = `${prefix}rlimits[${String(i)}]`;
     if (seen.has(rlimit.type)) throw invalid(`${at}.type: ${rlimit.type} is there twice`);
     seen.add(rlimit.type);
     if (rlimit.soft > rlimit.hard) {

@@ -29,7 +29,7 @@ const idMapping = object<spec.IdMapping>(
 );
 const idMappings = array(idMapping);
 
-const process = object<spec.Process>(
+export const processSchema = object<spec.Process>(
   { cwd: absolutePath },
   {
     terminal: boolean,
@@ -265,7 +265,7 @@ const linux = object<spec.Linux>(
 export const specSchema = object<spec.Spec>(
   { ociVersion: version },
   {
-    process,
+    process: processSchema,
     root: object<spec.Root>({ path: nonEmptyString }, { readonly: boolean }),
     hostname: string,
     domainname: string,

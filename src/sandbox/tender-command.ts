@@ -17,8 +17,16 @@ export interface TenderInput {
   readonly blocks: readonly { readonly name: string; readonly fd: number; readonly readonly: boolean }[];
   /** What the Linux guest kernel finds mapped. */
   readonly linux?: LinuxInput;
+  /** The two ends of the control channel. */
+  readonly control?: ControlInput;
   /** What the network adds. */
   readonly late?: LateInput;
+}
+
+export interface ControlInput {
+  readonly guestFd: number;
+  /** Stays open in the guest's process, out of the guest's reach, for whoever takes it with pidfd_getfd(2). */
+  readonly runtimeFd: number;
 }
 
 export interface LateInput {
@@ -60,13 +68,20 @@ export interface ChannelInput {
   readonly windowFd?: number;
 }
 
+/** Where tenderCommand() puts the runtime's end of the control channel. */
+export const CONTROL_DESCRIPTOR = FIRST_DESCRIPTOR;
+
 export function tenderCommand(input: TenderInput): TenderCommand {
-  const { guest, kernelFd, memoryMib, blocks, linux, late } = input;
+  const { guest, kernelFd, memoryMib, blocks, linux, control, late } = input;
   const descriptors: number[] = [];
   const lateDescriptors: number[] = [];
   const passLate = (fd: number): string => `@${String(FIRST_LATE_DESCRIPTOR + lateDescriptors.push(fd) - 1)}`;
   const pass = (fd: number): string => `@${String(FIRST_DESCRIPTOR + descriptors.push(fd) - 1)}`;
   const argv = [guest.title ?? 'runnc', `--mem=${String(memoryMib)}`];
+  // First: where the runtime's end is found is written down, whatever else there is.
+  if (control !== undefined) {
+    argv.push(`--keep=${pass(control.runtimeFd)}`, `--channel=control=${pass(control.guestFd)}`);
+  }
   for (const { name, fd, readonly } of blocks)
     argv.push(`--block:${name}=${pass(fd)}${readonly ? ',ro' : ''}`);
   if (linux !== undefined) {

@@ -146,6 +146,12 @@ Napi::Value PidfdSendSignal(const Napi::CallbackInfo &info) {
   return info.Env().Undefined();
 }
 
+Napi::Value PidfdGetfd(const Napi::CallbackInfo &info) {
+  int fd = static_cast<int>(syscall(SYS_pidfd_getfd, ToInt(info[0]), ToInt(info[1]), 0));
+  if (fd < 0) return Throw(info.Env(), errno, "pidfd_getfd");
+  return Napi::Number::New(info.Env(), fd);
+}
+
 Napi::Value SetSubreaper(const Napi::CallbackInfo &info) {
   int before = 0;
   unsigned long on = info[0].As<Napi::Boolean>().Value() ? 1 : 0;
@@ -162,6 +168,7 @@ void ExportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("reap", Napi::Function::New(env, Reap, "reap"));
   exports.Set("pidfdOpen", Napi::Function::New(env, PidfdOpen, "pidfdOpen"));
   exports.Set("pidfdSendSignal", Napi::Function::New(env, PidfdSendSignal, "pidfdSendSignal"));
+  exports.Set("pidfdGetfd", Napi::Function::New(env, PidfdGetfd, "pidfdGetfd"));
   exports.Set("setSubreaper", Napi::Function::New(env, SetSubreaper, "setSubreaper"));
 }
 

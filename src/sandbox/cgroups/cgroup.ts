@@ -1,6 +1,7 @@
 /** What a container's cgroups of both versions have in common: the way in, changed limits, the end. */
+import { closeSync, constants, openSync } from 'node:fs';
 import type { Resources } from '../../oci/spec.ts';
-import { RunncError } from '../../errors.ts';
+import { errorMessage, RunncError } from '../../errors.ts';
 import type { CgroupDoors, CgroupState, FreezerState } from './index.ts';
 import { pidsBelow, removeAll, removeEmpty } from './tree.ts';
 
@@ -70,6 +71,17 @@ export abstract class Cgroup {
     await removeAll(this.#directories());
   }
 
+  entrances(): readonly number[] {
+    const opened: number[] = [];
+    try {
+      for (const file of this.entranceFiles()) opened.push(openSync(file, constants.O_WRONLY));
+      return opened;
+    } catch (error) {
+      for (const fd of opened) closeSync(fd);
+      throw new RunncError('HOST', `cgroups: cannot enter: ${errorMessage(error)}`, { cause: error });
+    }
+  }
+
   abstract add(pid: number): Promise<void>;
   abstract freezerState(): FreezerState;
 
@@ -77,6 +89,7 @@ export abstract class Cgroup {
   protected abstract makeLimited(resources: Resources): Promise<void>;
   protected abstract limit(resources: Resources): Promise<void>;
   protected abstract openDoors(): CgroupDoors;
+  protected abstract entranceFiles(): readonly string[];
   /** The directory that is asked who is in the cgroup. */
   protected abstract membership(): string | undefined;
 

@@ -63,6 +63,12 @@ export interface CgroupManager {
    */
   enter(pid: number, resources: Resources | undefined): Promise<void>;
 
+  /**
+   * Files to which a single-threaded process writes 0 to get in by itself; the caller closes them. Empty where there
+   * is no cgroup (rootless, or none any more).
+   */
+  entrances(): readonly number[];
+
   /** Moves one more process in. */
   add(pid: number): Promise<void>;
 

@@ -108,8 +108,19 @@ export class CgroupV1 extends Cgroup implements CgroupManager {
     applyLimits(this.current.paths, resources);
   }
 
+  /**
+   * Not that of the unified hierarchy of a hybrid host: it limits nothing there, and to enter it takes the wait for an
+   * RCU grace period that `tasks` files spare.
+   */
+  protected override entranceFiles(): readonly string[] {
+    const directories = Object.entries(this.current.paths).flatMap(([name, dir]) =>
+      name === 'unified' ? [] : [dir],
+    );
+    return [...new Set(directories)].map((dir) => join(dir, 'tasks'));
+  }
+
   protected override openDoors(): CgroupDoors {
-    const { unified, ...hierarchies } = this.current.paths;
+    const { unified } = this.current.paths;
     const opened: number[] = [];
     const open = (path: string, flags: number): number => {
       const fd = openSync(path, flags);
@@ -117,9 +128,7 @@ export class CgroupV1 extends Cgroup implements CgroupManager {
       return fd;
     };
     try {
-      const taskFds = [...new Set(Object.values(hierarchies))].map((dir) =>
-        open(join(dir, 'tasks'), constants.O_WRONLY),
-      );
+      const taskFds = this.entranceFiles().map((file) => open(file, constants.O_WRONLY));
       if (unified === undefined) return { taskFds };
       return { taskFds, cloneFd: open(unified, constants.O_RDONLY | constants.O_DIRECTORY) };
     } catch (error) {

@@ -95,6 +95,11 @@ export class CgroupV2 extends Cgroup implements CgroupManager {
     if (limitsAsked(resources)) await this.#apply(resources);
   }
 
+  protected override entranceFiles(): readonly string[] {
+    const dir = this.membership();
+    return dir === undefined ? [] : [join(dir, 'cgroup.procs')];
+  }
+
   protected override openDoors(): CgroupDoors {
     return { taskFds: [], cloneFd: openSync(this.#dir(), constants.O_RDONLY | constants.O_DIRECTORY) };
   }

@@ -47,11 +47,8 @@ enum work {
     WORK_STRACE = 1u << 3,   /* always, with --strace */
     WORK_FULL = 1u << 4,     /* this call changed all registers */
     WORK_COUNT = 1u << 5,    /* always, where calls are counted */
-<<<<<<< HEAD
     WORK_MEMORY = 1u << 6,   /* memory is low */
-=======
-    WORK_CONTROL = 1u << 6,  /* something is to be received from the control channel or sent over it */
->>>>>>> fd2f0a8 (Linux guest: the control channel: programs that the runtime starts, on pipes or a terminal, with credit for what they write)
+    WORK_CONTROL = 1u << 7,  /* something is to be received from the control channel or sent over it */
 };
 extern volatile uint32_t pending_work;
 

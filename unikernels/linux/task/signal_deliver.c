@@ -227,14 +227,11 @@ void return_work(struct regs *regs)
 
         if (work & WORK_HOST) host_signals_take();
         if (work & WORK_RESCHED) sched_tick();
-<<<<<<< HEAD
         if (work & WORK_MEMORY) {
             pending_work &= ~(uint32_t)WORK_MEMORY;
             reclaim_untouched();
         }
-=======
         if (pending_work & WORK_CONTROL) control_work();
->>>>>>> fd2f0a8 (Linux guest: the control channel: programs that the runtime starts, on pipes or a terminal, with credit for what they write)
         if (p->exiting) task_exit(p->exit_status);
         if (p->exec_task && p->exec_task != current) task_exit(0);
         if (p->stopped) {
