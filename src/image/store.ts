@@ -5,6 +5,7 @@
  *     blobs/sha256/HEX              complete, checked and on disk: written in tmp/, then renamed
  *     tmp/UUID, tmp/HEX.part        being written by whoever holds the lock on it; a part is gone on with later
  *     leases/UUID                   the digests that a running process needs and no name holds yet
+ *     kept/NAME                     the digests that a cache would like to find again
  *     lock                          held shared to put or find a blob, exclusively to change names and to prune
  *
  * A name appears only when all that its image consists of is there, and what a name or a living lease leads to is
@@ -83,7 +84,7 @@ export class ImageStore {
 
   /** Makes the folder if it is missing. Default: defaultStoreFolder(). Throws HOST. */
   static async open(folder: string = defaultStoreFolder()): Promise<ImageStore> {
-    makePrivateFolders(folder, ['blobs', 'blobs/sha256', 'tmp', 'leases']);
+    makePrivateFolders(folder, ['blobs', 'blobs/sha256', 'tmp', 'leases', 'kept']);
     const store = new ImageStore(folder);
     if (fileSize(`${folder}/oci-layout`) === undefined) {
       await store.#locked('exclusive', () => store.#replaceFile('oci-layout', LAYOUT));
@@ -299,7 +300,7 @@ export class ImageStore {
     return this.#locked('exclusive', () => {
       const needed = new Set<string>();
       for (const entry of this.#entries()) this.#mark(entry.digest, needed);
-      for (const digest of this.#leasedDigests()) this.#mark(digest, needed);
+      for (const digest of [...this.#leasedDigests(), ...this.#keptDigests()]) this.#mark(digest, needed);
       this.#sweepTemporary();
       const digests: string[] = [];
       let freedBytes = 0;
@@ -357,6 +358,22 @@ export class ImageStore {
     } catch {
       return [];
     }
+  }
+
+  /**
+   * What a cache of that name ("build") would like to find again: a prune spares it. In the place of what it said before.
+   * `digests` is called while nobody can prune or put.
+   */
+  async keepForCache(name: string, digests: () => Iterable<string>): Promise<void> {
+    await this.#locked('exclusive', () => {
+      this.#replaceFile(`kept/${name}`, [...digests()].map((digest) => `${digest}\n`).join(''));
+    });
+  }
+
+  #keptDigests(): readonly string[] {
+    return namesIn(`${this.folder}/kept`).flatMap((name) =>
+      readFileSync(`${this.folder}/kept/${name}`, 'utf8').split('\n').filter(isDigest),
+    );
   }
 
   /** Of living processes; the leases of others are removed. */

@@ -1,10 +1,13 @@
 /** What an image holds, read by the layers' archives themselves and not by the code under test. */
-import { gunzipSync } from 'node:zlib';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { gunzipSync } from 'node:zlib';
 import { extract } from 'tar-stream';
 import type { Descriptor, ImageConfig } from '../../src/image/descriptor.ts';
 import type { ImageStore } from '../../src/image/store.ts';
+import { succeed } from './command.ts';
 
 /** By path, one line: type and mode, owner, and content or target. */
 export type Files = Readonly<Record<string, string>>;
@@ -30,11 +33,40 @@ const TYPES: Readonly<Record<string, string>> = {
 
 export async function readImage(store: ImageStore, descriptor: Descriptor): Promise<ReadImage> {
   const manifest = store.readManifest(descriptor);
+  const merged = await mergeLayers(manifest.layers.map(({ digest }) => readFileSync(store.blobPath(digest))));
+  return { config: store.readConfig(manifest), annotations: manifest.annotations ?? {}, ...merged };
+}
+
+/** What `docker save` writes, or `runnc build --output type=docker`; of one image. Files have their times then. */
+export async function readDockerArchive(file: string): Promise<Pick<ReadImage, 'config' | 'files'>> {
+  const folder = mkdtempSync(join(tmpdir(), 'runnc-archive-'));
+  try {
+    await succeed('tar', ['-C', folder, '-xf', file]);
+    const read = (name: string): Buffer => readFileSync(join(folder, name));
+    const [image] = JSON.parse(read('manifest.json').toString()) as { Config: string; Layers: string[] }[];
+    const config = JSON.parse(read(image?.Config ?? '').toString()) as ImageConfig;
+    const { files } = await mergeLayers((image?.Layers ?? []).map(read), { withTimes: true });
+    return { config, files };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+interface LineOptions {
+  /** Of files, in seconds: those of folders change with what is put into them. */
+  readonly withTimes?: boolean;
+}
+
+async function mergeLayers(
+  blobs: readonly Buffer[],
+  options: LineOptions = {},
+): Promise<Pick<ReadImage, 'files' | 'layers'>> {
   const files: Record<string, string> = {};
   const layers: string[][] = [];
-  for (const layer of manifest.layers) {
+  for (const blob of blobs) {
     const paths: string[] = [];
-    for (const [path, line] of await readLayer(gunzipSync(readFileSync(store.blobPath(layer.digest))))) {
+    const tar = blob[0] === 0x1f && blob[1] === 0x8b ? gunzipSync(blob) : blob;
+    for (const [path, line] of await readLayer(tar, options)) {
       paths.push(path);
       const [, folder = '', name = ''] = /^(.*\/)?([^/]*)$/.exec(path) ?? [];
       if (name.startsWith('.wh.')) remove(files, `${folder}${name.slice('.wh.'.length)}`);
@@ -42,7 +74,7 @@ export async function readImage(store: ImageStore, descriptor: Descriptor): Prom
     }
     layers.push(paths);
   }
-  return { config: store.readConfig(manifest), annotations: manifest.annotations ?? {}, files, layers };
+  return { files, layers };
 }
 
 function remove(files: Record<string, string>, path: string): void {
@@ -52,7 +84,10 @@ function remove(files: Record<string, string>, path: string): void {
 }
 
 /** `-644 0:0 text`, `l777 0:0 target`; of content beyond 200 bytes the length. */
-async function readLayer(tar: Buffer): Promise<(readonly [string, string])[]> {
+async function readLayer(
+  tar: Buffer,
+  { withTimes = false }: LineOptions,
+): Promise<(readonly [string, string])[]> {
   const entries: (readonly [string, string])[] = [];
   const archive = extract();
   Readable.from([tar]).pipe(archive as unknown as NodeJS.WritableStream);
@@ -66,9 +101,10 @@ async function readLayer(tar: Buffer): Promise<(readonly [string, string])[]> {
     const owner = `${pax['uid'] ?? String(header.uid)}:${pax['gid'] ?? String(header.gid)}`;
     const type = TYPES[header.type] ?? '?';
     const end = type === '-' ? shown : ((header.linkname as string | null) ?? '');
+    const time = withTimes && type === '-' ? `${String(Math.floor(header.mtime.getTime() / 1000))} ` : '';
     entries.push([
-      header.name.replace(/\/$/, ''),
-      `${type}${header.mode.toString(8)} ${owner} ${end}`.trimEnd(),
+      header.name.replace(/^\.\//, '').replace(/\/$/, ''),
+      `${type}${(header.mode & 0o7777).toString(8)} ${owner} ${time}${end}`.trimEnd(),
     ]);
   }
   return entries;

@@ -30,6 +30,8 @@ import type { Layer } from './layer-writer.ts';
 const CACHE_VERSION = 1;
 /** Unused for so long, a file goes. */
 const MAX_AGE_MS = 60 * 24 * 3600 * 1000;
+/** Of layers that steps remember, compressed: beyond it those that were not used for the longest time go. */
+const MAX_LAYER_BYTES = 10 * 2 ** 30;
 
 /** undefined: the instruction changed no file. */
 export type Step = { readonly layer?: Layer };
@@ -37,6 +39,7 @@ export type Step = { readonly layer?: Layer };
 export class BuildCache {
   readonly #store: ImageStore;
   readonly folder: string;
+  #hasNews = false;
 
   constructor(store: ImageStore) {
     this.#store = store;
@@ -53,7 +56,7 @@ export class BuildCache {
 
   /** Its layer is in the store then, and stays while the store is held. */
   async findStep(key: string): Promise<Step | undefined> {
-    const value = this.#read(`steps/${key}`) as { readonly layer?: Partial<Layer> } | undefined;
+    const value = this.#read(`steps/${key}`) as Partial<Step> | undefined;
     if (value === undefined) return undefined;
     if (value.layer === undefined) return {};
     const { descriptor, diffId } = value.layer;
@@ -66,6 +69,12 @@ export class BuildCache {
     const value =
       layer === undefined ? {} : { layer: { descriptor: layer.descriptor, diffId: layer.diffId } };
     this.#write(`steps/${key}`, value);
+    this.#hasNews = true;
+  }
+
+  /** A step was written. */
+  get hasNews(): boolean {
+    return this.#hasNews;
   }
 
   readEntries(diffId: string): readonly LayerEntry[] | undefined {
@@ -87,24 +96,56 @@ export class BuildCache {
     this.#write(`contexts/${BuildCache.key(folder)}`, contents);
   }
 
-  /** Removes what nobody has used for two months. */
-  sweep(): void {
-    for (const kind of ['steps', 'layers', 'contexts']) {
-      for (const name of readdirSync(`${this.folder}/${kind}`)) {
-        const path = `${this.folder}/${kind}/${name}`;
-        const stat = statSync(path, { throwIfNoEntry: false });
-        if (stat !== undefined && Date.now() - stat.mtimeMs > MAX_AGE_MS) rmSync(path, { force: true });
+  /**
+   * Removes what nobody has used for two months, and steps whose layers are too much together; the layers of the others
+   * are spared when the store is pruned.
+   */
+  async sweep(maxBytes = MAX_LAYER_BYTES): Promise<void> {
+    for (const kind of ['layers', 'contexts']) {
+      for (const { path, mtimeMs } of this.#files(kind)) {
+        if (Date.now() - mtimeMs > MAX_AGE_MS) rmSync(path, { force: true });
       }
     }
+    await this.#store.keepForCache('build', () => this.#sweepSteps(maxBytes));
   }
 
+  /** The layers of the steps that stay. */
+  #sweepSteps(maxBytes: number): ReadonlySet<string> {
+    const digests = new Set<string>();
+    let bytes = 0;
+    for (const { path, name, mtimeMs } of this.#files('steps').sort((a, b) => b.mtimeMs - a.mtimeMs)) {
+      const { digest, size = 0 } = this.#parse(`steps/${name}`)?.layer?.descriptor ?? {};
+      if (digest !== undefined && !digests.has(digest)) bytes += size;
+      if (bytes > maxBytes || Date.now() - mtimeMs > MAX_AGE_MS) rmSync(path, { force: true });
+      else if (digest !== undefined) digests.add(digest);
+    }
+    return digests;
+  }
+
+  #files(kind: string): { readonly path: string; readonly name: string; readonly mtimeMs: number }[] {
+    return readdirSync(`${this.folder}/${kind}`).flatMap((name) => {
+      const path = `${this.folder}/${kind}/${name}`;
+      const stat = statSync(path, { throwIfNoEntry: false });
+      return stat === undefined ? [] : [{ path, name, mtimeMs: stat.mtimeMs }];
+    });
+  }
+
+  /** undefined: there is none, or a damaged one. It counts as used. */
   #read(name: string): unknown {
-    const path = `${this.folder}/${name}`;
+    const value: unknown = this.#parse(name);
     try {
-      const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
       const now = new Date();
-      utimesSync(path, now, now);
-      return value;
+      if (value !== undefined) utimesSync(`${this.folder}/${name}`, now, now);
+    } catch {
+      // Somebody swept it away.
+    }
+    return value;
+  }
+
+  #parse(name: string): { readonly layer?: Partial<Layer> } | undefined {
+    try {
+      const value: unknown = JSON.parse(readFileSync(`${this.folder}/${name}`, 'utf8'));
+      return typeof value === 'object' && value !== null ? value : undefined;
     } catch {
       return undefined;
     }

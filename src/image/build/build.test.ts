@@ -19,6 +19,7 @@ import { makeTar, type TestEntry } from '../../../test/support/tar.ts';
 import { RunncError } from '../../errors.ts';
 import { openImage } from '../platform.ts';
 import { ImageStore } from '../store.ts';
+import { BuildCache } from './build-cache.ts';
 import { build, type BuildOptions, type BuiltImage } from './build.ts';
 
 describe('building images', () => {
@@ -112,7 +113,7 @@ describe('building images', () => {
       chmodSync(join(context, 'd'), 0o750);
       symlinkSync('../nowhere', join(context, 'd/link'));
       expect(await files('COPY d /x')).to.deep.equal({
-        x: 'd750 0:0',
+        x: 'd755 0:0',
         'x/a': '-644 0:0 a',
         'x/empty': 'd700 0:0',
         'x/link': 'l777 0:0 ../nowhere',
@@ -145,7 +146,7 @@ describe('building images', () => {
       file('d/a');
       expect(await files('COPY --chown=5:6 --chmod=710 d /x/y')).to.deep.equal({
         x: 'd755 5:6',
-        'x/y': 'd710 5:6',
+        'x/y': 'd755 5:6',
         'x/y/a': '-710 5:6 d/a',
       });
       file('etc/passwd', 'root:x:0:0::/:\nalice:x:7:8::/home/alice:/bin/sh\n');
@@ -283,11 +284,14 @@ describe('building images', () => {
       file('a');
       file('d/a/b');
       expect(await failure('FROM scratch', 'COPY a /x/', 'COPY d /x/')).to.contain(
-        '/x/a is a file, a folder',
+        '/x/a is a file: a folder',
       );
       expect(await failure('FROM scratch', 'COPY d /x/', 'COPY a /x/')).to.contain(
-        '/x/a is a folder, a file',
+        '/x/a is a folder: a file',
       );
+      symlinkSync('a', join(context, 'd/sub'));
+      file('e/sub/x');
+      expect(await failure('FROM scratch', 'COPY d /', 'COPY e /')).to.contain('/sub is a link: a folder');
       expect(await failure('FROM scratch', 'COPY a /a', 'COPY d/a/b /a/')).to.contain(
         '/a is there and no folder',
       );
@@ -668,16 +672,30 @@ describe('building images', () => {
 
     it('notices that layers are gone, and what is damaged', async () => {
       const first = await buildImage(lines);
-      store.release();
-      await store.prune();
+      const { digest = '' } = store.readManifest(first.descriptor).layers[1] ?? {};
+      rmSync(store.blobPath(digest));
       expect(await buildImage(lines)).to.deep.equal(first);
-      expect(cached()).to.deep.equal([false, false, false]);
+      expect(cached()).to.deep.equal([true, false, true]);
       for (const kind of ['steps', 'layers', 'contexts']) {
         for (const name of readdirSync(join(store.folder, 'build', kind))) {
           writeFileSync(join(store.folder, 'build', kind, name), '{"layer":');
         }
       }
       expect(await buildImage(lines)).to.deep.equal(first);
+    });
+
+    it('survives a prune of the store, as far as it is not too large', async () => {
+      const from = ['FROM scratch AS one', 'COPY d /', 'FROM scratch', 'COPY --from=one /b /x'];
+      await buildImage(from);
+      store.release();
+      await store.prune();
+      await buildImage(from);
+      expect(cached()).to.deep.equal([true, true]);
+      await new BuildCache(store).sweep(0);
+      store.release();
+      expect((await store.prune()).digests).to.have.length(4);
+      await buildImage(from);
+      expect(cached()).to.deep.equal([false, false]);
     });
 
     it('gives the same image in another store', async () => {

@@ -109,7 +109,8 @@ class Builder {
     const target = findTarget(this.#stages.stages, this.#options.target);
     const stage = await this.#stage(target);
     const image = await observe(this.#observer, 'exporting the image', () => this.#export(stage));
-    this.#session.cache.sweep();
+    const { cache } = this.#session;
+    if (cache.hasNews) await cache.sweep();
     return image;
   }
 

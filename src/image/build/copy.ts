@@ -1,7 +1,15 @@
 /** COPY: which files its sources are, and where they go. */
 import { RunncError, shorten } from '../../errors.ts';
 import { type Changes, type Owner, ROOT_OWNER } from './changes.ts';
-import { baseName, type Content, type FileTree, type Node, walkNodes } from './file-tree.ts';
+import {
+  baseName,
+  type Content,
+  type FileTree,
+  type Node,
+  parentOf,
+  type TreePath,
+  walkNodes,
+} from './file-tree.ts';
 
 /** One file or folder that is copied. */
 export interface Selected {
@@ -123,56 +131,50 @@ export function copySources(sources: readonly Selected[], target: CopyTarget, ch
   }
 }
 
-/** What is in the folder; the folder itself only lends its attributes to one that is made for it. */
+/** What is in the folder: the folder itself is not copied, one that is made for it is like any other. */
 function copyFolder(node: Node, target: CopyTarget, changes: Changes): void {
-  const { mode, mtime, uid, gid } = withTarget(node, target);
-  const folder = changes.makeFolder(target.path, target.owner ?? ROOT_OWNER, {
-    mode,
-    mtime,
-    uid,
-    gid,
-  });
+  const folder = changes.makeFolder(target.path, target.owner ?? ROOT_OWNER);
   copyChildren(node, folder, target, changes);
 }
 
 function copyChildren(node: Node, folder: string, target: CopyTarget, changes: Changes): void {
   for (const [name, child] of node.children) {
     const path = folder === '' ? name : `${folder}/${name}`;
-    const there = changes.tree.get(path);
-    if (child.kind === 'folder') {
-      // A link to a folder stays, and what is copied goes where it leads.
-      const inside = there?.kind === 'symlink' ? changes.makeFolder(path, ROOT_OWNER) : path;
-      if (inside === path) {
-        if (there !== undefined && there.kind !== 'folder') throw inTheWay(path, 'a file', 'a folder');
-        changes.put(path, withTarget(child, target));
-      }
-      copyChildren(child, inside, target, changes);
-    } else {
-      if (there?.kind === 'folder') throw inTheWay(path, 'a folder', 'a file');
-      changes.put(path, withTarget(child, target));
-    }
+    checkPlace(path, child, changes);
+    changes.put(path, withTarget(child, target));
+    if (child.kind === 'folder') copyChildren(child, path, target, changes);
   }
 }
 
+/** A link at the destination is followed, one in a folder that is copied into is replaced. */
 function copyFile({ name, node }: Selected, target: CopyTarget, changes: Changes): void {
-  const isFolder = target.path.endsWith('/') || changes.tree.locate(target.path).node?.kind === 'folder';
-  const wanted = isFolder ? `${target.path}/${name}` : target.path;
-  const last = baseName(wanted);
-  const parent = changes.makeFolder(wanted.slice(0, -last.length), target.owner ?? ROOT_OWNER);
-  const path = parent === '' ? last : `${parent}/${last}`;
-  if (changes.tree.get(path)?.kind === 'folder') throw inTheWay(path, 'a folder', 'a file');
+  const owner = target.owner ?? ROOT_OWNER;
+  const located = changes.tree.locate(target.path);
+  let path: TreePath;
+  if (target.path.endsWith('/') || located.node?.kind === 'folder') {
+    const folder = changes.makeFolder(target.path, owner);
+    path = folder === '' ? name : `${folder}/${name}`;
+  } else {
+    changes.makeFolder(parentOf(located.path), owner);
+    ({ path } = located);
+  }
+  checkPlace(path, node, changes);
   changes.put(path, withTarget(node, target));
+}
+
+function checkPlace(path: TreePath, node: Node, { tree }: Changes): void {
+  const there = tree.get(path);
+  if (there === undefined || (there.kind === 'folder') === (node.kind === 'folder')) return;
+  const what = { folder: 'a folder', symlink: 'a link' } as Readonly<Record<string, string>>;
+  const wanted = node.kind === 'folder' ? 'a folder' : 'a file';
+  throw new RunncError(
+    'INVALID',
+    `/${shorten(path).slice(1, -1)} is ${what[there.kind] ?? 'a file'}: ${wanted} cannot be put in its place`,
+  );
 }
 
 export function withTarget(node: Node, { owner, mode }: CopyTarget): Node {
   // A link's own mode means nothing.
   const withMode = mode === undefined || node.kind === 'symlink' ? node : { ...node, mode };
   return owner === undefined ? withMode : { ...withMode, ...owner };
-}
-
-function inTheWay(path: string, there: string, wanted: string): RunncError {
-  return new RunncError(
-    'INVALID',
-    `/${shorten(path).slice(1, -1)} is ${there}, ${wanted} cannot be put in its place`,
-  );
 }

@@ -6,7 +6,7 @@ import type { History, Platform, RunConfig } from '../descriptor.ts';
 import { openArchive, unpackArchive } from './add.ts';
 import { filesOf } from './archive.ts';
 import { BuildCache } from './build-cache.ts';
-import { Changes, type Owner } from './changes.ts';
+import { Changes, type Owner, ROOT_OWNER } from './changes.ts';
 import { applyConfig, workingDirectory, words } from './config-instructions.ts';
 import { readScanned } from './context.ts';
 import { copySources, type CopyTarget, describeSources, type Selected, selectSources } from './copy.ts';
@@ -166,8 +166,11 @@ export class StageBuilder {
     new Flags(instruction, []);
     const path = workingDirectory(this.#expand(instruction.rest), this.#config);
     this.#config = { ...this.#config, WorkingDir: path };
-    await this.#layerStep(instruction, step, ['WORKDIR', path], (changes) => {
-      changes.makeFolder(path, { uid: 0, gid: 0 });
+    const { User = '' } = this.#config;
+    await this.#layerStep(instruction, step, ['WORKDIR', path, User], async (changes) => {
+      if (changes.tree.locate(path).node?.kind === 'folder') return;
+      const owner = User === '' ? ROOT_OWNER : await resolveOwner(User, this.#readText);
+      changes.makeFolder(path, owner);
     });
   }
 
