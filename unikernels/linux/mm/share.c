@@ -607,6 +607,7 @@ int share_claim(struct mm *mm, uaddr_t start, uaddr_t end)
 }
 
 static void load(struct page_entry *e, bool writable);
+static unsigned open_row(const struct mm *mm, unsigned first, uaddr_t end);
 
 /* Has other, from addr on, what (file, offset) says, unwritten? The end of it, addr if not. */
 static uaddr_t same_to(const struct mm *other, uaddr_t addr, const struct file *file, uint64_t offset, int prot,
@@ -639,8 +640,7 @@ uaddr_t share_join(struct mm *mm, uaddr_t start, uaddr_t end, struct file *file,
             }
             e.frame->refs++;
             if (e.frame->place->in == e.frame) continue;
-            memory_open_always(e.page, e.page + PAGE_SIZE, PROT_READ | PROT_WRITE);
-            e.frame->place->prot = PROT_READ | PROT_WRITE;
+            open_row(other, i, to);
             share.resident = mm;
             load(entry_find(mm, e.page), false);
         }
@@ -718,23 +718,29 @@ static void load(struct page_entry *e, bool writable)
     e->frame = own;
 }
 
-/* Pages that are to be loaded, as many as lie in a row in one host call. */
+static bool is_open(const struct place *place)
+{
+    return (place->prot & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE);
+}
+
+/* Opens what is to be loaded of mm's entries from `first` on and lies in a row, up to end, in one host call. How many. */
+static unsigned open_row(const struct mm *mm, unsigned first, uaddr_t end)
+{
+    uaddr_t from = mm->page_entries[first].page, to = from;
+    unsigned i = first;
+
+    for (; i < mm->npages && mm->page_entries[i].page == to && to < end; i++, to += PAGE_SIZE) {
+        const struct frame *f = mm->page_entries[i].frame;
+        if (f->place->in == f || is_open(f->place)) break;
+        f->place->prot = PROT_READ | PROT_WRITE;
+    }
+    if (from < to) memory_open_always(from, to, PROT_READ | PROT_WRITE);
+    return i - first;
+}
+
 static void open_for_loading(struct mm *mm)
 {
-    for (unsigned i = 0; i < mm->npages;) {
-        uaddr_t from = mm->page_entries[i].page, to = from;
-        while (i < mm->npages && mm->page_entries[i].page == to) {
-            struct frame *f = mm->page_entries[i].frame;
-            if (f->place->in == f || (f->place->prot & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE)) break;
-            f->place->prot = PROT_READ | PROT_WRITE;
-            to += PAGE_SIZE;
-            i++;
-        }
-        if (to == from)
-            i++;
-        else
-            memory_open_always(from, to, PROT_READ | PROT_WRITE);
-    }
+    for (unsigned i = 0; i < mm->npages;) i += MAX(open_row(mm, i, UINT64_MAX), 1u);
 }
 
 static int wanted_prot(const struct page_entry *e, const struct vma *v)
