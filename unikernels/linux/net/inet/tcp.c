@@ -10,10 +10,12 @@
 #include "mm/kmalloc.h"
 #include "mm/uaccess.h"
 #include "net/lwip/device.h"
+#include "net/lwip/hooks.h"
 #include "net/lwip/pool.h"
 #include "task/task.h"
 
 #define BOUNCE_BYTES 65536u
+#define DIRECT_MIN 2048u /* bytes; less is copied twice, which is cheaper than a look at its pages */
 #define LOCAL_PIECE 16296u   /* of a pbuf between two sockets of this machine */
 #define LOCAL_WINDOW (256u << 10) /* bytes that wait at the other end, at most */
 
@@ -262,18 +264,55 @@ static bool send_now(const struct tcp_sock *tcp, bool more)
     return tcp->nodelay || !pcb->unacked;
 }
 
+/* tcp_write() copies from a program's memory, which readable() has looked at; a fault would be a mistake of ours. */
+static bool from_program;
+
+void *net_tcp_copy(void *to, const void *from, size_t n)
+{
+    if (!from_program) return memcpy(to, from, n);
+    if (copy_from_user(to, (uaddr_t)from, n)) panic("a program's memory went away while it was sent");
+    return to;
+}
+
+/* Bytes that can be read there, of n. */
+static size_t readable(uaddr_t at, size_t n)
+{
+    const uaddr_t end = at + n;
+    uint32_t value;
+
+    for (uaddr_t page = at & ~(PAGE_SIZE - 1); page < end; page += PAGE_SIZE)
+        if (get_user_u32(&value, page)) return page > at ? page - at : 0;
+    return n;
+}
+
+static int64_t write_out(struct tcp_sock *tcp, const void *data, size_t n, bool rest, bool more)
+{
+    net_enter();
+    err_t err = tcp_write(tcp->conn->pcb, data, (u16_t)n, TCP_WRITE_FLAG_COPY | (rest ? TCP_WRITE_FLAG_MORE : 0));
+    if (err == ERR_OK && (rest || send_now(tcp, more))) tcp_output(tcp->conn->pcb);
+    net_leave();
+    return err == ERR_OK ? (int64_t)n : -ENOBUFS;
+}
+
 static int64_t send_link(struct tcp_sock *tcp, struct iov_iter *from, size_t room, bool more)
 {
     static uint8_t bounce[BOUNCE_BYTES];
-    uint32_t mss = tcp->conn->pcb->mss;
-    ssize_t n = copy_from_iter(from, bounce, MIN(MIN(room, from->count), 65535u / mss * mss));
+    const uint32_t mss = tcp->conn->pcb->mss;
+    const size_t most = MIN(room, 65535u / mss * mss);
+    size_t piece;
+    const uaddr_t at = iov_iter_piece(from, &piece);
 
-    if (n <= 0) return n;
-    net_enter();
-    err_t err = tcp_write(tcp->conn->pcb, bounce, (u16_t)n, TCP_WRITE_FLAG_COPY | (from->count ? TCP_WRITE_FLAG_MORE : 0));
-    if (err == ERR_OK && (from->count > 0 || send_now(tcp, more))) tcp_output(tcp->conn->pcb);
-    net_leave();
-    return err == ERR_OK ? n : -ENOBUFS;
+    if (!from->kernel && piece >= DIRECT_MIN) {
+        size_t n = readable(at, MIN(piece, most));
+        if (n == 0) return -EFAULT;
+        from_program = true;
+        int64_t result = write_out(tcp, (const void *)at, n, from->count > n, more);
+        from_program = false;
+        if (result > 0) iov_iter_advance(from, n);
+        return result;
+    }
+    ssize_t n = copy_from_iter(from, bounce, MIN(from->count, most));
+    return n <= 0 ? n : write_out(tcp, bounce, (size_t)n, from->count > 0, more);
 }
 
 static int64_t send_local(struct tcp_sock *tcp, struct iov_iter *from, size_t room)

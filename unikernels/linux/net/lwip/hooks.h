@@ -27,6 +27,9 @@ signed char net_tcp_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, uint16_
 uint32_t *net_tcp_options(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb, uint32_t *options);
 #define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS net_tcp_options
 
+/* What tcp_write() copies: straight from a program's memory, see send_link() in net/inet/tcp.c. */
+void *net_tcp_copy(void *to, const void *from, size_t n);
+
 /* By our table of routes. */
 struct netif *net_route4(const ip4_addr_t *src, const ip4_addr_t *dst);
 const ip4_addr_t *net_gateway4(struct netif *netif, const ip4_addr_t *dst);

@@ -3,7 +3,8 @@
  *
  * Receiving: the tap hands out TCP segments joined to frames of up to 64 KiB,
  * and frames of this machine whose checksums were never made. 32 of them a
- * wake-up, then the programs have their turn.
+ * wake-up, then the programs have their turn. Long ones stay in the buffer that
+ * they were read into until the program has read them; others are copied out.
  *
  * Sending: lwIP makes one frame of each segment. Those that follow each other in
  * one connection are joined here to one frame that the tap cuts again, and
@@ -28,16 +29,29 @@
 
 #define VNET_BYTES 10u
 #define FRAMES_AT_ONCE 32
+#define BYTES_AT_ONCE (256u << 10) /* the program is to find them in the processor's cache */
 #define IP_MAX 65535u
 #define PIECE_BYTES 16296u /* with lwIP's head it fills an object of the pool */
 #define TX_ROOM 64u        /* for the vnet header, in front of the frame */
 
 _Static_assert(sizeof(struct virtio_net_hdr) == VNET_BYTES, "the tender sets this size");
 
+#define RX_BYTES (VNET_BYTES + ETH_HLEN + IP_MAX)
+#define RX_KEPT_MIN 8192u /* a frame this long is not copied */
+#define RX_SPARE 64u
+
+/* A frame as it was read; lwIP's once it is long. */
+struct rx_buffer {
+    struct pbuf_custom pbuf; /* first */
+    uint8_t data[RX_BYTES];
+};
+
 static struct {
-    uint8_t rx[VNET_BYTES + ETH_HLEN + IP_MAX + 7];
-    uint8_t tx[TX_ROOM + ETH_HLEN + IP_MAX + 1];
-} buffers __attribute__((aligned(64)));
+    struct rx_buffer *spare[RX_SPARE];
+    uint32_t count;
+} rx_buffers;
+
+static uint8_t tx_buffer[TX_ROOM + ETH_HLEN + IP_MAX + 1] __attribute__((aligned(64)));
 
 /* What is being put together: one frame of one connection. */
 static struct {
@@ -48,7 +62,7 @@ static struct {
     bool ipv6, closed; /* closed: nothing may be appended */
 } joined;
 
-static uint8_t *const frame = buffers.tx + TX_ROOM;
+static uint8_t *const frame = tx_buffer + TX_ROOM;
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -232,6 +246,26 @@ void tap_send_raw(struct net_device *device, const void *data, uint32_t len)
 
 /* ---- receiving ---- */
 
+static struct rx_buffer *rx_buffer_get(void)
+{
+    return rx_buffers.count > 0 ? rx_buffers.spare[--rx_buffers.count] : net_pool_alloc(sizeof(struct rx_buffer));
+}
+
+static void rx_buffer_put(struct pbuf *p)
+{
+    if (rx_buffers.count < RX_SPARE)
+        rx_buffers.spare[rx_buffers.count++] = (struct rx_buffer *)p;
+    else
+        net_pool_free(p);
+}
+
+/* Long segments of TCP only: what becomes of them is known, and there is none that lwIP would want to prepend to. */
+static bool is_worth_keeping(const uint8_t *h, uint32_t len)
+{
+    return len >= RX_KEPT_MIN && !net_pool_tight() &&
+           (get16(h + 12) == ETH_P_IP ? h[23] : h[ETH_HLEN + 6]) == IPPROTO_TCP_NUMBER;
+}
+
 static struct pbuf *copy_frame(const uint8_t *data, uint32_t len)
 {
     struct pbuf *all = NULL;
@@ -265,34 +299,42 @@ static void expect_checksums(struct netif *netif, const struct virtio_net_hdr *v
         netif->chksum_flags |= checked;
 }
 
-static void receive_frame(struct net_device *device, const struct virtio_net_hdr *vnet, const uint8_t *h, uint32_t len)
+/* False: the buffer has become lwIP's. */
+static bool receive_frame(struct net_device *device, struct rx_buffer *buffer, uint32_t len)
 {
     struct netif *netif = &device->netif;
+    uint8_t *h = buffer->data + VNET_BYTES;
+    struct virtio_net_hdr vnet;
+
+    memcpy(&vnet, buffer->data, sizeof(vnet));
 
     device->stats.rx_packets++;
     device->stats.rx_bytes += len;
-    if (len < ETH_HLEN) return;
+    if (len < ETH_HLEN) return true;
     if (packet_taps) packet_tap_frame(device, h, len, false);
     const bool multicast = h[0] & 1;
-    if (!multicast && memcmp(h, device->mac, ETH_ALEN)) return;
+    if (!multicast && memcmp(h, device->mac, ETH_ALEN)) return true;
 
     uint16_t protocol = get16(h + 12);
     const bool ip = protocol == ETH_P_IP || protocol == ETH_P_IPV6;
-    if (!ip && protocol != ETH_P_ARP) return;
+    if (!ip && protocol != ETH_P_ARP) return true;
     uint32_t skip = ip ? ETH_HLEN : 0;
-    if (len - skip > IP_MAX || len == skip) return;
-    struct pbuf *p = copy_frame(h + skip, len - skip);
+    if (len - skip > IP_MAX || len == skip) return true;
+    const bool keep = ip && is_worth_keeping(h, len);
+    struct pbuf *p = keep ? pbuf_alloced_custom(PBUF_RAW, (uint16_t)(len - skip), PBUF_REF, &buffer->pbuf, h + skip,
+                                                (uint16_t)(len - skip))
+                          : copy_frame(h + skip, len - skip);
     if (!p) {
         device->stats.rx_dropped++;
-        return;
+        return true;
     }
     if (!ip) {
         if (netif->input(p, netif) != ERR_OK) pbuf_free(p);
-        return;
+        return true;
     }
     p->if_idx = netif_get_index(netif);
     if (multicast) p->flags |= h[0] == 0xff ? PBUF_FLAG_LLBCAST : PBUF_FLAG_LLMCAST;
-    expect_checksums(netif, vnet);
+    expect_checksums(netif, &vnet);
     if (protocol == ETH_P_IP) {
         if (len >= ETH_HLEN + 8 && get16(h + ETH_HLEN + 6) & 0x3fff) net_timers_slow(20);
         ip4_input(p, netif);
@@ -300,22 +342,28 @@ static void receive_frame(struct net_device *device, const struct virtio_net_hdr
         if (len >= ETH_HLEN + 7 && h[ETH_HLEN + 6] == 44) net_timers_slow(65);
         ip6_input(p, netif);
     }
+    return !keep;
 }
 
 static void receive_batch(struct net_device *device)
 {
-    struct virtio_net_hdr vnet;
+    struct rx_buffer *buffer = NULL;
 
     net_enter();
-    for (int i = 0; i < FRAMES_AT_ONCE; i++) {
-        ssize_t n = host_read(device->fd, buffers.rx, sizeof(buffers.rx));
+    size_t bytes = 0;
+    for (int i = 0; i < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE; i++) {
+        if (!buffer) buffer = rx_buffer_get();
+        if (!buffer) break; /* it is looked at again in a moment */
+        buffer->pbuf.custom_free_function = rx_buffer_put;
+        ssize_t n = host_read(device->fd, buffer->data, RX_BYTES);
         if (n < (ssize_t)VNET_BYTES) {
             device->source.ready &= ~(uint32_t)EPOLLIN;
             break;
         }
-        memcpy(&vnet, buffers.rx, sizeof(vnet));
-        receive_frame(device, &vnet, buffers.rx + VNET_BYTES, (uint32_t)n - VNET_BYTES);
+        bytes += (size_t)n;
+        if (!receive_frame(device, buffer, (uint32_t)n - VNET_BYTES)) buffer = NULL;
     }
+    if (buffer) rx_buffer_put(&buffer->pbuf.pbuf);
     net_leave();
     /* The set is edge-triggered: nobody will say again that there is more. Not at once, for the programs to run. */
     if (device->source.ready & EPOLLIN) timer_arm(&device->again, clock_monotonic() + 1);

@@ -28,7 +28,6 @@
 #define PBUF_POOL_SIZE 65535
 #define PBUF_POOL_BUFSIZE 1664
 #define LWIP_SUPPORT_CUSTOM_PBUF 1
-#define MEMCPY(dst, src, len) memcpy(dst, src, len)
 
 #define LWIP_IPV4 1
 #define LWIP_IPV6 1
