@@ -1,6 +1,7 @@
 /** A bridge in a namespace of the bench's, and containers of two runtimes on it, of one root file system. */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Guest } from '../test/linux-net/link.ts';
 import type { Rootfs } from '../test/linux-programs/rootfs.ts';
 import { Playground } from '../test/support/bundle.ts';
@@ -11,16 +12,24 @@ const RUNTIMES = { runnc: runtime, runc: '/usr/sbin/runc' } as const;
 export type RuntimeName = keyof typeof RUNTIMES;
 
 const FILES = 20_000;
+/** Of the processors, before all that is not measured; where cgroups are of version 1. */
+const SHARES = 100_000;
+const CPU_CGROUPS = '/sys/fs/cgroup/cpu';
 
 export class Bridge {
   readonly #host = `runnc-bench-${String(process.pid)}`;
   readonly #playground = new Playground();
   readonly #rootfs: Rootfs;
   #made = 0;
+  #isLossy = false;
   readonly #namespaces: string[] = [];
 
   constructor(rootfs: Rootfs) {
     this.#rootfs = rootfs;
+    if (existsSync(CPU_CGROUPS)) {
+      mkdirSync(this.#cpuCgroup, { recursive: true });
+      writeFileSync(join(this.#cpuCgroup, 'cpu.shares'), String(SHARES));
+    }
     this.#addNamespace(this.#host);
     this.#ip('link', 'add', 'br0', 'type', 'bridge');
     this.#ip('addr', 'add', '10.8.0.1/16', 'dev', 'br0');
@@ -29,13 +38,16 @@ export class Bridge {
     this.#plug('client', '10.8.0.2');
   }
 
-  /** Loses this share of the frames that the bridge forwards, one by one: the links do not join segments then. */
+  get #cpuCgroup(): string {
+    return join(CPU_CGROUPS, this.#playground.cgroupParent);
+  }
+
+  /** Loses this share of the frames that the bridge forwards, one by one: no link has longer ones than its MTU then. */
   lose(share: number): void {
     const rule = `numgen random mod 10000 < ${String(Math.round(share * 10_000))} drop`;
     const table = `add table bridge loss; add chain bridge loss forward { type filter hook forward priority 0; }; add rule bridge loss forward ${rule}`;
-    for (const namespace of this.#namespaces) {
-      this.#within(namespace, 'ethtool', '-K', 'eth0', 'tso', 'off', 'gso', 'off', 'gro', 'off');
-    }
+    this.#isLossy = true;
+    for (const namespace of this.#namespaces) this.#cutFrames(namespace);
     this.#within(this.#host, 'nft', table);
   }
 
@@ -47,6 +59,7 @@ export class Bridge {
       spec.linux.namespaces = (spec.linux.namespaces ?? []).map(({ type }) =>
         type === 'network' ? { type, path: `/run/netns/${namespace}` } : { type },
       );
+      spec.linux.resources = { ...spec.linux.resources, cpu: { shares: SHARES } };
       spec.process.rlimits = [{ type: 'RLIMIT_NOFILE', soft: FILES, hard: FILES }];
     });
     const root = `${this.#playground.folder}/${name}`;
@@ -69,8 +82,17 @@ export class Bridge {
     const [first = ''] = this.#namespaces;
     const one = new Guest(
       spawn(
-        'prlimit',
-        [`--nofile=${String(FILES)}`, 'nsenter', `--net=/run/netns/${beside ? first : this.#host}`, ...argv],
+        'sh',
+        [
+          ...[
+            '-c',
+            'if [ -w "$1/tasks" ]; then echo $$ >"$1/tasks"; fi; shift; exec "$@"',
+            'sh',
+            this.#cpuCgroup,
+          ],
+          ...['prlimit', `--nofile=${String(FILES)}`],
+          ...['nsenter', `--net=/run/netns/${beside ? first : this.#host}`, ...argv],
+        ],
         { stdio: ['ignore', 'pipe', 'pipe'] },
       ),
     );
@@ -93,7 +115,12 @@ export class Bridge {
     this.#ip('link', 'set', role, 'master', 'br0', 'up');
     execFileSync('ip', ['-n', namespace, 'addr', 'add', `${address}/16`, 'dev', 'eth0']);
     execFileSync('ip', ['-n', namespace, 'link', 'set', 'eth0', 'up']);
+    if (this.#isLossy) this.#cutFrames(namespace);
     return namespace;
+  }
+
+  #cutFrames(namespace: string): void {
+    this.#within(namespace, 'ethtool', '-K', 'eth0', 'tso', 'off', 'gso', 'off', 'gro', 'off');
   }
 
   #addNamespace(name: string): void {

@@ -200,6 +200,7 @@ uint32_t conn_sending_mss(void)
 /* In tcp_seg.flags, beside lwIP's. */
 #define SEG_SACKED 0x20u /* the peer has it */
 #define SEG_RESENT 0x40u /* since recovery began */
+#define SEG_ROUND 0x80u  /* the round of recovery in which it was */
 
 static uint32_t seg_start(const struct tcp_seg *seg)
 {
@@ -220,6 +221,16 @@ static void mark_sacked(struct tcp_pcb *pcb, uint32_t from, uint32_t to)
 {
     for (struct tcp_seg *seg = pcb->unacked; seg && TCP_SEQ_LT(seg_start(seg), to); seg = seg->next)
         if (TCP_SEQ_GEQ(seg_start(seg), from) && TCP_SEQ_LEQ(seg_end(seg), to)) seg->flags |= SEG_SACKED;
+}
+
+/* What the peer has beyond what it acknowledges in order. */
+static uint32_t sacked_bytes(const struct tcp_pcb *pcb)
+{
+    uint32_t bytes = 0;
+
+    for (const struct tcp_seg *seg = pcb->unacked; seg; seg = seg->next)
+        if (seg->flags & SEG_SACKED) bytes += seg->len;
+    return bytes;
 }
 
 /* Marks what the options say has arrived; the highest sequence number among it, ack if there is none. */
@@ -251,11 +262,28 @@ static void recovery_begins(struct tcp_conn *conn, uint32_t ack)
     uint32_t flight = pcb->snd_nxt - ack, window = MIN(pcb->cwnd, pcb->snd_wnd);
 
     conn->recovering = true;
-    conn->recover = pcb->snd_nxt;
+    conn->recover = conn->round_end = pcb->snd_nxt;
+    conn->round = 0;
     for (struct tcp_seg *seg = pcb->unacked; seg; seg = seg->next) seg->flags &= (u8_t)~SEG_RESENT;
     pcb->ssthresh = MAX(window / 10 * 7, 2u * pcb->mss); /* as CUBIC, RFC 8312 */
     /* lwIP counts what is in flight from the last acknowledgement: room to send the holes again. */
     pcb->cwnd = MAX(pcb->ssthresh, flight);
+}
+
+/*
+ * What was sent again may be lost again, and nothing would tell but the clock. So recovery goes by rounds: once the
+ * peer has what was first sent after a round, that round's segments have arrived or never will (as RACK, RFC 8985,
+ * with sequence numbers for times).
+ */
+static void next_round(struct tcp_conn *conn, uint32_t highest)
+{
+    struct tcp_pcb *pcb = conn->pcb;
+
+    if (TCP_SEQ_LT(highest, conn->round_end + 3 * conn->wire_mss)) return;
+    for (struct tcp_seg *seg = pcb->unacked; seg; seg = seg->next)
+        if ((seg->flags & SEG_ROUND) != conn->round) seg->flags &= (u8_t)~SEG_RESENT;
+    conn->round ^= SEG_ROUND;
+    conn->round_end = pcb->snd_nxt;
 }
 
 static void insert_sorted(struct tcp_seg **list, struct tcp_seg *seg)
@@ -266,8 +294,9 @@ static void insert_sorted(struct tcp_seg **list, struct tcp_seg *seg)
 }
 
 /* The holes below `highest` go to the front of what is to be sent. */
-static bool resend_holes(struct tcp_pcb *pcb, uint32_t ack, uint32_t highest)
+static bool resend_holes(struct tcp_conn *conn, uint32_t ack, uint32_t highest)
 {
+    struct tcp_pcb *pcb = conn->pcb;
     uint32_t window = MIN(pcb->cwnd, pcb->snd_wnd);
     struct tcp_seg **at = &pcb->unacked;
     bool any = false;
@@ -279,7 +308,7 @@ static bool resend_holes(struct tcp_pcb *pcb, uint32_t ack, uint32_t highest)
             continue;
         }
         *at = seg->next;
-        seg->flags |= SEG_RESENT;
+        seg->flags = (u8_t)((seg->flags & ~SEG_ROUND) | SEG_RESENT | conn->round);
         insert_sorted(&pcb->unsent, seg);
         any = true;
     }
@@ -317,10 +346,13 @@ signed char net_tcp_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, uint16_
     uint32_t highest = read_sack(pcb, ack, (const uint8_t *)(header + 1), optlen);
     if (highest - ack < 3 * conn->wire_mss) return ERR_OK;
     if (!conn->recovering) recovery_begins(conn, ack);
+    next_round(conn, highest);
+    /* What has arrived makes room for new data, by which the next losses are found. */
+    pcb->cwnd = MAX(pcb->cwnd, pcb->ssthresh + sacked_bytes(pcb));
     /* lwIP shall not begin a recovery of its own, nor inflate the window for each duplicate. */
     tcp_set_flags(pcb, TF_INFR);
     pcb->dupacks = 0;
-    if (resend_holes(pcb, ack, highest)) {
+    if (resend_holes(conn, ack, highest)) {
         pcb->rttest = 0;
         tcp_output(pcb);
         take_back(pcb);

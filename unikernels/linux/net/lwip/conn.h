@@ -26,6 +26,8 @@ struct tcp_conn {
     uint32_t wire_mss;         /* bytes of data in a frame */
     bool recovering;           /* losses up to `recover` are known and accounted for */
     uint32_t recover;
+    uint8_t round;             /* which of two, of what is sent again */
+    uint32_t round_end;        /* what is first sent after the round before */
 };
 
 #define IPPROTO_TCP_NUMBER 6u

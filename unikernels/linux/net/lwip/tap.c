@@ -170,6 +170,12 @@ static void take_acknowledgement(uint8_t *tcp, const uint8_t *newer, uint32_t tc
     memcpy(tcp + 20, newer + 20, tcp_len - 20);
 }
 
+/* As lwIP has it: alone, behind what aligns it. Whoever gets it has asked for it. */
+static bool has_sack(const uint8_t *tcp, uint32_t tcp_len)
+{
+    return tcp_len >= 32 && tcp[20] == 1 && tcp[21] == 1 && tcp[22] == 5;
+}
+
 /* Joins a segment to the frame in hand; false: it needs one of its own. */
 static bool join(struct pbuf *p, const uint8_t *tcp, uint32_t header_len)
 {
@@ -189,8 +195,13 @@ static bool join(struct pbuf *p, const uint8_t *tcp, uint32_t header_len)
         joined.closed = payload % joined.mss || tcp[13] & TCP_FIN;
         return true;
     }
-    /* An acknowledgement alone: never a duplicate, which means something, nor one that reports a loss. */
-    if (tcp[13] & TCP_FIN || tcp_len > 20) return false;
+    /* An acknowledgement alone: never a duplicate, which means something, unless it reports what came besides: Linux counts that. */
+    if (tcp[13] & TCP_FIN) return false;
+    if (tcp_len > 20) {
+        if (had_payload > 0 || !has_sack(tcp, tcp_len) || !has_sack(had, tcp_len)) return false;
+        take_acknowledgement(had, tcp, tcp_len);
+        return true;
+    }
     if (had_payload == 0 && newer == 0 && !memcmp(had + 14, tcp + 14, 2)) return false;
     take_acknowledgement(had, tcp, tcp_len);
     return true;
