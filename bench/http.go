@@ -48,6 +48,8 @@ func load(address string, open, atOnce, milliseconds int) {
 	for i := range connections {
 		c, err := net.Dial("tcp", address)
 		check(err)
+		// Ended by a reset: the next round wants the ports.
+		check(c.(*net.TCPConn).SetLinger(0))
 		connections[i] = connection{c, bufio.NewReaderSize(c, 512)}
 	}
 	for _, c := range connections {
