@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fillData } from './data.ts';
 import { Tree, type Outcome, type RunOptions } from './guest.ts';
 
 const sources = join(dirname(fileURLToPath(import.meta.url)), 'cases');
@@ -102,19 +103,6 @@ function casesOf(source: string): readonly string[] {
 
 function saidBy(outcome: Outcome, name: string): readonly string[] {
   return outcome.stdout.split('\n').filter((line) => line.startsWith(`${name}| `));
-}
-
-/** What cases find in the image. */
-function fillData(data: string): void {
-  fs.mkdirSync(join(data, 'dir/inner'), { recursive: true });
-  for (const name of ['hello', 'second', 'third', 'fourth', 'extra1', 'extra2']) {
-    fs.writeFileSync(join(data, name), `${name} of the image`);
-  }
-  fs.writeFileSync(join(data, 'hard1'), 'hard');
-  fs.linkSync(join(data, 'hard1'), join(data, 'hard2'));
-  fs.writeFileSync(join(data, 'dir/inner/leaf'), 'leaf');
-  fs.symlinkSync('hello', join(data, 'link'));
-  fs.writeFileSync(join(data, 'big'), Buffer.alloc(12_345, 'abcdefg'));
 }
 
 function build(tree: Tree): void {

@@ -398,6 +398,8 @@ static int remote_setattr(struct inode *inode, const struct iattr *attr)
     bool resize = attr->valid & ATTR_SIZE;
 
     fill_attr(&request, attr);
+    if (S_ISLNK(inode->i_mode))
+        request.valid &= ~(uint32_t)FILES_SET_MODE; /* links have none */
     if (!request.valid)
         return 0; /* ctime alone: the host sees to it */
     if (resize && !S_ISREG(inode->i_mode))

@@ -301,6 +301,18 @@ static ssize_t read_piece(struct remote_file *rf, uint64_t pos, size_t want, str
     return copied;
 }
 
+/* relatime: a first read behind a change has set atime on the host. */
+static void accessed(struct remote_inode *ri)
+{
+    const struct __kernel_timespec *atime = &ri->inode.i_atime, *mtime = &ri->inode.i_mtime, *ctime = &ri->inode.i_ctime;
+
+    if (ri->inode.i_sb->s_flags & (SB_RDONLY | SB_NOATIME))
+        return;
+    if (atime->tv_sec < mtime->tv_sec || (atime->tv_sec == mtime->tv_sec && atime->tv_nsec <= mtime->tv_nsec) ||
+        atime->tv_sec < ctime->tv_sec || (atime->tv_sec == ctime->tv_sec && atime->tv_nsec <= ctime->tv_nsec))
+        ri->fresh_until = 0;
+}
+
 /* Is there anything to read at pos? Asks again what was known to be the end some time ago. */
 static int at_end(struct remote_inode *ri, uint64_t pos, bool *end)
 {
@@ -341,8 +353,10 @@ static int64_t remote_read(struct kiocb *kiocb, struct iov_iter *to)
         if (done > 0 && kiocb->pos >= ri->inode.i_size)
             break;
     }
-    if (done > 0)
+    if (done > 0) {
         rf->expected = kiocb->pos;
+        accessed(ri);
+    }
     return done > 0 ? done : got;
 }
 

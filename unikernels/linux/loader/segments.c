@@ -31,6 +31,14 @@ static const struct runnc_segments *header(uint64_t *size)
     return s->count <= (*size - sizeof *s) / sizeof s->objects[0] ? s : NULL;
 }
 
+bool segments_index_overlaps(uaddr_t start, uaddr_t end)
+{
+    uint64_t size;
+    const struct runnc_segments *s = header(&size);
+
+    return s && start < PAGE_UP((uaddr_t)&s->objects[s->count]) && end > (uaddr_t)s;
+}
+
 bool file_is_same(const struct file *a, const struct file *b)
 {
     return a->f_inode == b->f_inode;

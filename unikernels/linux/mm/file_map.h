@@ -48,6 +48,8 @@ const void *file_data_in_place(struct file *, uint64_t offset, size_t *len);
  * For a program that is not position-independent this is its own address.
  */
 uintptr_t file_segments(struct file *, size_t *len);
+/* The range has something of the companion's index, which the kernel goes on reading. */
+bool segments_index_overlaps(uaddr_t start, uaddr_t end);
 
 /*
  * mmap's checks that need the file: -EACCES if prot and flags (PROT_*, MAP_*)

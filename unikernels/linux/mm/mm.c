@@ -197,7 +197,7 @@ uaddr_t mm_find_stack(struct mm *mm, size_t len)
 bool mm_is_reserved(uaddr_t start, uaddr_t end)
 {
     return (start < trampoline_start() + TRAMPOLINE_REGION && end > trampoline_start()) ||
-           memory_in_stack_guard(start, end);
+           memory_in_stack_guard(start, end) || segments_index_overlaps(start, end);
 }
 
 size_t user_range_max(uaddr_t addr)
