@@ -328,6 +328,7 @@ static int64_t remote_read(struct kiocb *kiocb, struct iov_iter *to)
 {
     struct remote_file *rf = remote_file(kiocb->file);
     struct remote_inode *ri = remote_inode(kiocb->file->f_inode);
+    bool asked = false;
     int64_t done = 0;
     ssize_t got = remote_refresh(ri, REMOTE_TTL_NS);
 
@@ -340,9 +341,11 @@ static int64_t remote_read(struct kiocb *kiocb, struct iov_iter *to)
             break;
         size_t want = MIN(to->count, ri->inode.i_size - kiocb->pos);
         got = remote_read_kept(ri, kiocb->pos, want, to);
-        if (!got)
+        if (!got) {
+            asked = true;
             got = want >= DIRECT_MIN && !ri->homed && may_sleep() ? read_piece(rf, kiocb->pos, want, to)
                                                                   : read_cached(kiocb->file, kiocb->pos, want, to);
+        }
         if (got <= 0)
             break;
         if (is_sequential(rf, kiocb->pos))
@@ -355,7 +358,8 @@ static int64_t remote_read(struct kiocb *kiocb, struct iov_iter *to)
     }
     if (done > 0) {
         rf->expected = kiocb->pos;
-        accessed(ri);
+        if (asked)
+            accessed(ri);
     }
     return done > 0 ? done : got;
 }
