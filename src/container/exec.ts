@@ -13,6 +13,7 @@ import {
   connectUnix,
   type ExitStatus,
   pidfdGetfd,
+  pidfdOpen,
   pidfdSendSignal,
   receiveMessage,
   sealedMemfd,
@@ -74,25 +75,28 @@ export async function execInContainer(
     return fd;
   };
   try {
-    const { proxy, report } = await startProxy(record, folder, options, keep);
+    const { first, report } = await startProxy(record, folder, options, keep);
+    const processes = [first];
     try {
-      await started(report, options.process);
-      if (options.pidFile !== undefined) writePidFile(options.pidFile, proxy.pid);
+      const pid = await started(report, options.process);
+      const proxy = { pid, pidfd: pidfdOpen(pid) };
+      processes.push(proxy);
+      if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
       acknowledge(report);
+      await reap(first);
+      return {
+        pid,
+        kill: (signal) => {
+          signalProxy(proxy, signal);
+        },
+        wait: () => reap(proxy),
+      };
     } catch (error) {
-      // It ends by itself when it finds the report closed; this way it is gone when the caller hears of the error.
-      signalProxy(proxy, SIGKILL);
-      await waitExit(proxy.pidfd);
-      closeSync(proxy.pidfd);
+      // They end by themselves when they find the report closed; this way they are gone when the caller hears of it.
+      for (const one of processes) signalProxy(one, SIGKILL);
+      await Promise.all(processes.map(reap));
       throw error;
     }
-    return {
-      pid: proxy.pid,
-      kill: (signal) => {
-        signalProxy(proxy, signal);
-      },
-      wait: () => waitExit(proxy.pidfd).finally(() => closeSync(proxy.pidfd)),
-    };
   } finally {
     for (const fd of opened) closeSync(fd);
   }
@@ -122,7 +126,8 @@ async function checkStatus(record: ContainerRecord, { ignorePaused = false }: Ex
 }
 
 interface StartedProxy {
-  readonly proxy: SpawnedProcess;
+  /** Makes the proxy, a child of ours too, and ends. */
+  readonly first: SpawnedProcess;
   /** Our end of the conversation. */
   readonly report: number;
 }
@@ -138,7 +143,8 @@ async function startProxy(
   const stdio = options.stdio ?? [0, 1, 2];
   const consoleFd = consoleSocket(options, keep);
   const request = sessionRequest(record, options, stdio, keep);
-  const channel = keep(openChannel(record));
+  const container = keep(openContainer(record));
+  const channel = keep(openChannel(record, container));
   const entrances = (await openCgroup(record.cgroup)).entrances();
   entrances.forEach(keep);
   const plan = encodeProxyPlan({
@@ -152,14 +158,23 @@ async function startProxy(
   try {
     const folderFd = keep(openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY));
     const planFd = keep(sealedMemfd('runnc-exec-plan', plan, 'data'));
-    const proxy = spawn({
+    const first = spawn({
       executableFd: keep(sealedMemfd('runnc-exec', readAsset('control'), 'executable')),
       // For ps: the program that it stands for.
       argv: process.args.slice(0, MAX_SHOWN_ARGUMENTS),
       environment: [],
-      descriptors: [...stdio, proxyReport, folderFd, channel, planFd, consoleFd ?? planFd, ...entrances],
+      descriptors: [
+        ...stdio,
+        proxyReport,
+        folderFd,
+        channel,
+        planFd,
+        container,
+        consoleFd ?? planFd,
+        ...entrances,
+      ],
     });
-    return { proxy, report };
+    return { first, report };
   } finally {
     // As long as we hold it, the proxy's end cannot be seen.
     closeSync(proxyReport);
@@ -219,12 +234,17 @@ function isNull(fd: number): boolean {
   return stat.isCharacterDevice() && stat.rdev === NULL_DEVICE;
 }
 
-/** The runtime's end of the control channel, out of the container's process. */
-function openChannel(record: ContainerRecord): number {
-  const pidfd = openProcess(record.pid, BigInt(record.startTime));
+/** A pidfd of its process. */
+function openContainer({ pid, startTime }: ContainerRecord): number {
+  const pidfd = openProcess(pid, BigInt(startTime));
   if (pidfd === undefined) throw new RunncError('STATE', 'cannot exec a container that has stopped');
+  return pidfd;
+}
+
+/** The runtime's end of the control channel, out of the container's process. */
+function openChannel({ controlFd = -1 }: ContainerRecord, pidfd: number): number {
   try {
-    return pidfdGetfd(pidfd, record.controlFd ?? -1);
+    return pidfdGetfd(pidfd, controlFd);
   } catch (error) {
     if (errnoOf(error) === 'ESRCH') throw new RunncError('STATE', 'cannot exec a container that has stopped');
     throw new RunncError(
@@ -233,9 +253,11 @@ function openChannel(record: ContainerRecord): number {
         'this takes the user who created the container, or CAP_SYS_PTRACE, and kernel.yama.ptrace_scope below 3',
       { cause: error },
     );
-  } finally {
-    closeSync(pidfd);
   }
+}
+
+function reap({ pidfd }: SpawnedProcess): Promise<ExitStatus> {
+  return waitExit(pidfd, EXIT_HOLD_MS).finally(() => closeSync(pidfd));
 }
 
 function signalProxy({ pidfd }: SpawnedProcess, signal: number): void {
@@ -259,12 +281,16 @@ function acknowledge(report: number): void {
 /** It comes within a few milliseconds, mostly. */
 const REPORT_HOLD_MS = 50;
 
-/** What tender/control/report.c says. */
-async function started(report: number, process: RunnableProcess): Promise<void> {
-  const { data } = await receiveMessage(report, REPORT_HOLD_MS);
+/** Programs that end at once are waited for on the spot. */
+const EXIT_HOLD_MS = 2;
+
+/** What tender/control/report.c says. The pid of the proxy. */
+async function started(report: number, process: RunnableProcess): Promise<number> {
+  const { data, senderPid } = await receiveMessage(report, REPORT_HOLD_MS);
   switch (data.toString('latin1', 0, 1)) {
     case 'S':
-      return;
+      if (senderPid === undefined) throw new RunncError('INTERNAL', 'exec: the proxy has no pid');
+      return senderPid;
     case 'R':
       throw refusal(data[1] ?? 0, data.readUInt16LE(2), process);
     case 'F':

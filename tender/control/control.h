@@ -38,8 +38,9 @@ enum {
     FOLDER_FD = 4,  /* the container's */
     CHANNEL_FD = 5, /* the runtime's end */
     PLAN_FD = 6,
-    CONSOLE_FD = 7, /* with a terminal */
-    FIRST_TASK_FD = 8,
+    CONTAINER_FD = 7, /* a pidfd of its process */
+    CONSOLE_FD = 8, /* with a terminal */
+    FIRST_TASK_FD = 9,
 };
 
 /* plan.c. False if it is not exactly one plan of this version. */

@@ -1,10 +1,11 @@
 /** Docker with an ordinary Linux image: what its users expect of one, whatever runs it. */
 import { once } from 'node:events';
 import { spawn } from 'node:child_process';
-import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Rootfs } from '../linux-programs/rootfs.ts';
+import { until } from '../support/bundle.ts';
 import { type CommandResult, succeed } from '../support/command.ts';
 import { Dockerd } from '../support/dockerd.ts';
 import { cgroupFile } from '../support/host-state.ts';
@@ -231,5 +232,128 @@ describe('docker, with a Linux image', function () {
   it('runs several of one image at once', async () => {
     const results = await Promise.all(Array.from({ length: 8 }, (_, i) => run([], ['echo', String(i)])));
     expect(results.map(({ stdout }) => stdout)).to.deep.equal(results.map((_, i) => `${String(i)}\n`));
+  });
+
+  describe('exec', () => {
+    const exec = (
+      options: readonly string[],
+      command: readonly string[],
+      input?: string,
+    ): Promise<CommandResult> =>
+      docker.try(['exec', ...options, ...command], input === undefined ? {} : { input });
+
+    it('runs a program in the container: its output, its input, its status', async () => {
+      const id = await detached([], ['probe', 'wait']);
+      expect(await exec([id], ['echo', 'two words', '', '$HOME'])).to.deep.equal(
+        printed('two words  $HOME\n'),
+      );
+      const both = await exec([id], ['sh', '-c', 'echo out; echo err >&2; exit 7']);
+      expect(both).to.deep.equal({ status: 7, stdout: 'out\n', stderr: 'err\n' });
+      const text = Array.from({ length: 20_000 }, (_, i) => `line ${String(i)}\n`).join('');
+      expect(await exec(['-i', id], ['cat'], text)).to.deep.equal(printed(text));
+      expect(await exec([id], ['cat'], text)).to.deep.equal(printed(''));
+      expect((await exec([id], ['sh', '-c', 'kill -9 $$'])).status).to.equal(137);
+    });
+
+    it('says 127 for a program that is not there, 126 for one that is none', async () => {
+      const id = await detached([], ['probe', 'wait']);
+      const missing = await exec([id], ['nope']);
+      expect(missing.stdout + missing.stderr).to.contain('executable file not found in $PATH');
+      // docker's own, by its version.
+      expect(missing.status).to.be.oneOf([126, 127]);
+      expect((await exec([id], ['/no/such'])).status).to.be.oneOf([126, 127]);
+      const plain = await exec([id], ['/usr/bin/plain']);
+      expect(plain.stdout + plain.stderr).to.contain('permission denied');
+      expect(plain.status).to.equal(126);
+    });
+
+    it('-u, -w and -e', async () => {
+      const id = await detached(['--env=FROM=run'], ['probe', 'wait']);
+      expect(await exec(['-u', '5:6', id], ['id'])).to.deep.equal(printed('uid=5 gid=6 groups=6\n'));
+      expect((await exec(['-u', 'alice', id], ['id', '-un'])).stdout).to.equal('alice\n');
+      expect(await exec(['-w', '/etc', id], ['pwd'])).to.deep.equal(printed('/etc\n'));
+      const { stdout } = await exec(['-e', 'A=b c', id], ['env']);
+      expect(stdout.split('\n')).to.include.members(['FROM=run', 'A=b c', 'PATH=/usr/bin']);
+    });
+
+    it('-it is on a terminal, of its size', async () => {
+      const id = await detached([], ['probe', 'wait']);
+      const { status, stdout } = await onTerminal(
+        'docker',
+        [
+          ...docker.client,
+          'exec',
+          '-it',
+          id,
+          'sh',
+          '-c',
+          'echo ready; read -r line; echo "got $line"; tty; exit 5',
+        ],
+        'typed\r',
+        'ready',
+      );
+      expect(stdout).to.match(/^ready\r\ntyped\r\ngot typed\r\n\/dev\/pts\/\d+\r\n$/);
+      expect(status).to.equal(5);
+    });
+
+    it('-d leaves it running, top shows it, and it ends with the container', async () => {
+      const id = await detached([], ['probe', 'wait']);
+      expect(await exec(['-d', id], ['sh', '-c', 'echo here > /mark; exec probe wait'])).to.deep.equal(
+        printed(''),
+      );
+      await until(async () => (await exec([id], ['cat', '/mark'])).stdout === 'here\n', 'it has begun');
+      const top = await docker.docker('top', id);
+      const processes = top.split('\n').slice(1);
+      expect(processes.map((line) => /(probe|sh) .*/.exec(line)?.[0])).to.have.members([
+        'probe wait',
+        'sh -c echo here > /mark; exec probe wait',
+      ]);
+      await docker.docker('kill', id);
+      expect(await docker.docker('wait', id)).to.equal('137');
+    });
+
+    it('is refused while the container is paused, and ends with it', async () => {
+      const id = await detached([], ['probe', 'wait']);
+      await docker.docker('pause', id);
+      const paused = await exec([id], ['id']);
+      expect(paused.status).to.equal(1);
+      expect(paused.stderr).to.contain('is paused');
+      await docker.docker('unpause', id);
+      const running = exec([id], ['sh', '-c', 'echo here > /mark; exec probe wait']);
+      await until(async () => (await exec([id], ['cat', '/mark'])).stdout === 'here\n', 'it has begun');
+      await docker.docker('kill', id);
+      expect((await running).status).to.equal(137);
+    });
+
+    it('100 at once', async () => {
+      const id = await detached([], ['probe', 'wait']);
+      const results = await Promise.all(
+        Array.from({ length: 100 }, (_, i) =>
+          exec([id], ['sh', '-c', `echo ${String(i)}; exit ${String(i % 50)}`]),
+        ),
+      );
+      expect(results).to.deep.equal(
+        results.map((_, i) => ({ status: i % 50, stdout: `${String(i)}\n`, stderr: '' })),
+      );
+    });
+
+    it('HEALTHCHECK turns healthy, and unhealthy when its command fails', async () => {
+      const check = ['--health-cmd=cat /healthy', '--health-interval=200ms', '--health-retries=2'];
+      const id = await detached(check, ['probe', 'wait']);
+      const becomes = (wanted: string): Promise<void> =>
+        until(async () => (await docker.inspect(id, '.State.Health.Status')) === wanted, `it is ${wanted}`);
+      await becomes('unhealthy');
+      await exec([id], ['touch', '/healthy']);
+      await becomes('healthy');
+    });
+  });
+
+  it('cp brings files in before the start, and out of the image', async () => {
+    const id = await docker.docker('create', '--network=none', IMAGE, 'cat', '/put');
+    await docker.docker('cp', shared, `${id}:/put`);
+    expect(await docker.docker('start', '--attach', id)).to.equal('from the host');
+    const out = join(docker.folder, 'motd');
+    await docker.docker('cp', `${id}:/etc/motd`, out);
+    expect(readFileSync(out, 'utf8')).to.equal('from the image\n');
   });
 });
