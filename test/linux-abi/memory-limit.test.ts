@@ -30,6 +30,7 @@ const living: readonly string[] = [
   'shared_files',
   'the_one_that_says_so_dies',
   'accounts_agree',
+  'random_work',
 ];
 const dying: readonly string[] = ['too_much', 'allocates_in_a_loop', 'deep_in_little_memory'];
 

@@ -13,7 +13,13 @@ export interface FuzzOutcome extends Outcome {
   readonly lastSeed: string | undefined;
 }
 
-export async function fuzz(seed: number, calls: number, timeoutMs: number): Promise<FuzzOutcome> {
+/** memoryBytes: the container's limit; with little, calls meet the end of it. */
+export async function fuzz(
+  seed: number,
+  calls: number,
+  timeoutMs: number,
+  memoryBytes = 1n << 30n,
+): Promise<FuzzOutcome> {
   const tree = new Tree();
   try {
     for (const folder of ['bin', 'box', 'tmp', 'proc', 'dev', 'sys'])
@@ -29,7 +35,10 @@ export async function fuzz(seed: number, calls: number, timeoutMs: number): Prom
       join(here, 'fuzz.c'),
       '-lpthread',
     ]);
-    const outcome = await tree.guest(['/bin/fuzz', String(seed), String(calls)], { timeoutMs });
+    const outcome = await tree.guest(['/bin/fuzz', String(seed), String(calls)], {
+      timeoutMs,
+      config: { memoryBytes },
+    });
     return { ...outcome, lastSeed: /.*worker (\d+)/s.exec(outcome.stdout)?.[1] };
   } finally {
     tree.remove();

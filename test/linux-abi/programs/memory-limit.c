@@ -364,6 +364,122 @@ static void accounts_agree(void)
     CHECK(field("/proc/vmstat", "oom_kill") == 1);
 }
 
+/* Regions that come, change and go at random, a shadow of what each page has to hold, and children that look too. */
+#define REGIONS 12
+#define REGION_PAGES 600u
+#define MAX_TOUCHED 7000u /* pages: half of the container's */
+
+static struct region {
+    char *at;
+    size_t pages;
+    uint32_t value[REGION_PAGES * 8]; /* 0: not touched */
+    int readonly;
+} regions[REGIONS];
+static uint32_t seed = 12345, touched, next_value = 1;
+
+static uint32_t pick(uint32_t n)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (seed >> 8) % n;
+}
+
+static void forget_from(struct region *r, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        touched -= r->value[i] != 0;
+        r->value[i] = 0;
+    }
+}
+
+static void write_page(struct region *r, size_t i)
+{
+    if (r->readonly || (!r->value[i] && touched >= MAX_TOUCHED)) return;
+    touched += !r->value[i];
+    r->value[i] = next_value++;
+    *(volatile uint32_t *)(r->at + i * PAGE + i % 1000 * 4) = r->value[i];
+}
+
+static int region_is_right(const struct region *r)
+{
+    for (size_t i = 0; i < r->pages; i++)
+        if (*(volatile uint32_t *)(r->at + i * PAGE + i % 1000 * 4) != r->value[i]) return 0;
+    return 1;
+}
+
+static void change(struct region *r)
+{
+    size_t from, n;
+
+    if (!r->at) {
+        r->pages = 1 + pick(REGION_PAGES * (pick(4) ? 1 : 8));
+        r->at = map_rw(r->pages * PAGE);
+        r->readonly = 0;
+        return;
+    }
+    from = pick(r->pages);
+    n = 1 + pick(r->pages - from);
+    switch (pick(9)) {
+    case 0:
+        CHECK(!munmap(r->at, r->pages * PAGE));
+        forget_from(r, 0, r->pages);
+        r->at = NULL;
+        break;
+    case 1:
+        CHECK(!madvise(r->at + from * PAGE, n * PAGE, MADV_DONTNEED));
+        forget_from(r, from, from + n);
+        break;
+    case 2:
+        CHECK(!mprotect(r->at, r->pages * PAGE, PROT_READ | (r->readonly ? PROT_WRITE : 0)));
+        r->readonly = !r->readonly;
+        break;
+    case 3: {
+        size_t pages = 1 + pick(REGION_PAGES * 8);
+        char *moved = mremap(r->at, r->pages * PAGE, pages * PAGE, MREMAP_MAYMOVE);
+        CHECK(moved != MAP_FAILED);
+        if (moved == MAP_FAILED) break;
+        if (pages < r->pages) forget_from(r, pages, r->pages);
+        r->at = moved;
+        r->pages = pages;
+        break;
+    }
+    case 4: CHECK(region_is_right(r)); break;
+    case 5:
+        for (size_t i = from; i < from + n; i++) write_page(r, i);
+        break;
+    default:
+        for (int i = 0; i < 20; i++) write_page(r, pick(r->pages));
+    }
+}
+
+static void look_and_write(void)
+{
+    for (int i = 0; i < REGIONS; i++)
+        if (regions[i].at && !region_is_right(&regions[i])) _exit(1);
+    for (int i = 0; i < 30; i++) {
+        struct region *r = &regions[pick(REGIONS)];
+        if (r->at) write_page(r, pick(r->pages));
+    }
+    for (int i = 0; i < REGIONS; i++)
+        if (regions[i].at && !region_is_right(&regions[i])) _exit(2);
+}
+
+static void random_work(void)
+{
+    for (int i = 0; i < 4000; i++) {
+        change(&regions[pick(REGIONS)]);
+        if (pick(100)) continue;
+        int status;
+        pid_t pid = fork();
+        if (!pid) {
+            look_and_write();
+            _exit(0);
+        }
+        for (int j = 0; j < 5; j++) change(&regions[pick(REGIONS)]);
+        CHECK(waitpid(pid, &status, 0) == pid && !status);
+    }
+    for (int i = 0; i < REGIONS; i++) CHECK(!regions[i].at || region_is_right(&regions[i]));
+}
+
 static void refused_at_once(void)
 {
     CHECK(mmap(NULL, TOO_MUCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == ENOMEM);
@@ -382,12 +498,13 @@ static const struct {
     WAY(what_is_given_back_can_be_had_again), WAY(grows_by_moving), WAY(copies_for_a_child_count),
     WAY(many_want_much), WAY(files_fill_memory), WAY(the_stack_grows), WAY(deep_in_little_memory),
     WAY(calls_find_it_open), WAY(shared_files), WAY(the_one_that_says_so_dies), WAY(accounts_agree),
-    WAY(refused_at_once),
+    WAY(random_work), WAY(refused_at_once),
 };
 
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
+    if (argc > 2) seed = (uint32_t)atoi(argv[2]);
     for (size_t i = 0; argc > 1 && i < sizeof ways / sizeof ways[0]; i++) {
         if (strcmp(ways[i].name, argv[1])) continue;
         ways[i].run();

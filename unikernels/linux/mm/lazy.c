@@ -22,7 +22,11 @@
 #define ROOM_SHARE 16      /* of what is left */
 #define CROWD_PIECES 8192u /* of them: a chunk grows fourfold for each so many */
 
-static struct range last; /* opened by the last touch */
+/* What the last touch opened, and what it would have: a power of two of pages. */
+static struct {
+    uaddr_t start, end;
+    size_t size;
+} last;
 
 static bool from_file(const struct vma *v)
 {
@@ -75,7 +79,7 @@ int lazy_fill(struct mm *mm, uaddr_t start, uaddr_t end)
 static size_t chunk(uaddr_t page)
 {
     bool in_a_row = page == last.end || page + PAGE_SIZE == last.start;
-    size_t size = in_a_row ? MIN((last.end - last.start) * 2, CHUNK_MAX) : CHUNK_MIN;
+    size_t size = in_a_row ? MIN(last.size * 2, CHUNK_MAX) : CHUNK_MIN;
     size_t least = PAGE_SIZE, most = MAX(page_room() / ROOM_SHARE, 1ul) * PAGE_SIZE;
 
     size = MAX(size, CHUNK_MIN);
@@ -101,7 +105,9 @@ int lazy_fault(struct mm *mm, uaddr_t addr, int needed, bool always)
         int err = fill_deferred(mm, start, end, always);
         if (err == -ENOMEM && size > PAGE_SIZE) continue;
         if (err) return err == -ENOMEM ? err : 0;
-        last = (struct range){start, end};
+        last.start = start;
+        last.end = end;
+        last.size = size;
         if (size > PAGE_SIZE && !from_file(v)) memory_note_untouched(start, end);
         return 1;
     }

@@ -128,17 +128,10 @@ bool memory_companion_pristine(uaddr_t start, uaddr_t end)
     return memory.memctl || !rangeset_first(&memory.dirty, start, end, &r);
 }
 
-static bool page_is_zero(const uint64_t *p)
-{
-    for (size_t i = 0; i < PAGE_SIZE / 8; i += 4)
-        if (p[i] | p[i + 1] | p[i + 2] | p[i + 3]) return false;
-    return true;
-}
-
 void memory_wipe(uaddr_t start, uaddr_t end)
 {
     for (uaddr_t a = start; a < end; a += PAGE_SIZE)
-        if (!page_is_zero((const uint64_t *)a)) memset((void *)a, 0, PAGE_SIZE);
+        if (!page_is_zero((const void *)a)) memset((void *)a, 0, PAGE_SIZE);
 }
 
 bool memory_defer(uaddr_t start, uaddr_t end)

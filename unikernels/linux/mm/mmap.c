@@ -14,7 +14,9 @@
 #include "mm/lazy.h"
 #include "mm/memory.h"
 #include "mm/mm.h"
+#include "mm/page.h"
 #include "mm/rangeset.h"
+#include "mm/reclaim.h"
 #include "mm/share.h"
 #include "mm/vma.h"
 #include "loader/elf_in_place.h"
@@ -529,24 +531,45 @@ static int fill_tail(struct mm *mm, uaddr_t start, uaddr_t end, const struct vma
     return fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
 }
 
+/* The next piece of [start, end) that may hold something but zeroes, MOVE_STEP long at most. */
+static bool next_contents(uaddr_t start, uaddr_t end, struct range *piece)
+{
+    struct range r;
+
+    for (; charge_first(start, end, &r); start = r.end) {
+        while (r.start < r.end && page_is_zero((const void *)r.start)) r.start += PAGE_SIZE;
+        if (r.start == r.end) continue;
+        *piece = (struct range){r.start, r.start};
+        while (piece->end < MIN(r.end, r.start + MOVE_STEP) && !page_is_zero((const void *)piece->end))
+            piece->end += PAGE_SIZE;
+        return true;
+    }
+    return false;
+}
+
+static bool open_for_move(uaddr_t start, uaddr_t end)
+{
+    return memory_open(start, end, PROT_READ | PROT_WRITE) ||
+           (reclaim_untouched() && memory_open(start, end, PROT_READ | PROT_WRITE));
+}
+
 /*
- * Copies what is charged of [from, from + len), which is readable; the rest are
- * zeroes. give: nobody else has the source, which goes back to the account piece
- * by piece, so that a mapping as large as all of the container's memory can move.
+ * Copies [from, from + len), which is readable. sparse: what is not copied is zero at both ends. give: nobody else has
+ * the source, which goes back to the account piece by piece, so that a mapping as large as all of the container's memory
+ * can move.
  */
-static int move_contents(uaddr_t from, uaddr_t to, size_t len, bool all, bool give)
+static int move_contents(uaddr_t from, uaddr_t to, size_t len, bool sparse, bool give)
 {
     bool given = false;
     struct range r;
 
     for (uaddr_t a = from, end = from + len; a < end; a = r.end) {
-        if (all)
-            r = (struct range){a, end};
-        else if (!charge_first(a, end, &r))
+        if (!sparse)
+            r = (struct range){a, MIN(a + MOVE_STEP, end)};
+        else if (!next_contents(a, end, &r))
             break;
-        r.end = MIN(r.end, r.start + MOVE_STEP);
         uaddr_t at = to + (r.start - from);
-        if (!memory_open(at, at + (r.end - r.start), PROT_READ | PROT_WRITE)) {
+        if (!open_for_move(at, at + (r.end - r.start))) {
             if (!given) return -ENOMEM;
             memory_open_always(at, at + (r.end - r.start), PROT_READ | PROT_WRITE);
         }
@@ -576,7 +599,7 @@ static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, siz
     if (r < 0) goto out;
     /* Also for pages behind a file's end, which are closed. */
     if (!(prot & PROT_READ) || source.file) memory_protect(from, from + keep, PROT_READ);
-    err = move_contents(from, to, keep, !anonymous,
+    err = move_contents(from, to, keep, anonymous,
                         anonymous && !(flags & MREMAP_DONTUNMAP) && !mm_mapped_elsewhere(mm, from, from + old_len));
     if (err) {
         share_protect(mm, from, from + keep, host_prot(prot));

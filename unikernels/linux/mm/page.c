@@ -230,6 +230,15 @@ void page_free(void *p, size_t n)
     list_push(i, order, dirty);
 }
 
+bool page_is_zero(const void *page)
+{
+    const uint64_t *p = page;
+
+    for (size_t i = 0; i < PAGE_SIZE / 8; i += 4)
+        if (p[i] | p[i + 1] | p[i + 2] | p[i + 3]) return false;
+    return true;
+}
+
 void page_account_user(ssize_t pages)
 {
     arena.user += (size_t)pages;

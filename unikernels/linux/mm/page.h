@@ -16,6 +16,7 @@
 void *page_alloc(size_t n);
 void *page_alloc_zeroed(size_t n);
 void page_free(void *p, size_t n);
+bool page_is_zero(const void *page);
 
 /* Memory accounting in pages, for sysinfo, /proc/meminfo and tmpfs' size. */
 struct page_stats {

@@ -12,6 +12,7 @@
 #include "mm/kmalloc.h"
 #include "mm/memory.h"
 #include "mm/mm.h"
+#include "mm/page.h"
 #include "mm/share.h"
 #include "mm/vma.h"
 
@@ -21,15 +22,6 @@
  */
 #define PIECES_PER_PAGE 4096u
 #define PIECES_MAX 16384u
-
-static bool is_zero(uaddr_t page)
-{
-    const uint64_t *p = (const uint64_t *)page;
-
-    for (size_t i = 0; i < PAGE_SIZE / 8; i += 4)
-        if (p[i] | p[i + 1] | p[i + 2] | p[i + 3]) return false;
-    return true;
-}
 
 /* Memory of v that can be closed without anybody noticing: its first touch finds zeroes, and it is readable where it lies. */
 static bool can_close(const struct vma *v)
@@ -44,7 +36,7 @@ static size_t close_zeroes(const struct range *piece, uaddr_t start, uaddr_t end
     size_t closed = 0;
 
     for (uaddr_t a = start, to; a < end; a = to + PAGE_SIZE) {
-        for (to = a; to < end && is_zero(to); to += PAGE_SIZE) continue;
+        for (to = a; to < end && page_is_zero((const void *)to); to += PAGE_SIZE) continue;
         if (to == a) continue;
         bool hole = a != piece->start && to != piece->end;
         unsigned pieces = charge_pieces();
@@ -55,29 +47,30 @@ static size_t close_zeroes(const struct range *piece, uaddr_t start, uaddr_t end
     return closed;
 }
 
-/* A part of a mapping of mm's that no other process's pages hide. */
-static size_t reclaim_in(const struct mm *mm, uaddr_t start, uaddr_t end)
+/* Whoever has something at [start, end) could not tell the difference either. */
+static bool all_can_close(uaddr_t start, uaddr_t end)
+{
+    const struct mm *mm;
+
+    list_for_each(mm, mm_all(), all_link)
+        for (unsigned i = vma_index(mm, start); i < mm->count && mm->vmas[i].start < end; i++)
+            if (!can_close(&mm->vmas[i])) return false;
+    return true;
+}
+
+/* A part of a mapping of mm's. What processes have in common is in place for all; what differs between them is left. */
+static size_t reclaim_mapping(const struct mm *mm, uaddr_t start, uaddr_t end)
 {
     struct range charged, deferred;
     size_t closed = 0;
 
+    if (!all_can_close(start, end)) return 0;
     for (; charge_first(start, end, &charged); start = charged.end) {
         for (uaddr_t from = charged.start, to; from < charged.end; from = to + PAGE_SIZE) {
             to = share_first_claimed(mm, from, charged.end);
             if (!memory_deferred(from, to, &deferred)) closed += close_zeroes(&charged, from, to);
         }
     }
-    return closed;
-}
-
-static size_t reclaim_mapping(const struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end)
-{
-    struct range alone;
-    size_t closed = 0;
-
-    if (!can_close(v)) return 0;
-    if (v->flags & VMA_SHARED) return reclaim_in(mm, start, end);
-    for (; share_alone(mm, start, end, &alone); start = alone.end) closed += reclaim_in(mm, alone.start, alone.end);
     return closed;
 }
 
@@ -92,7 +85,7 @@ size_t reclaim_untouched(void)
         list_for_each(mm, mm_all(), all_link) {
             for (unsigned i = vma_index(mm, r->start); i < mm->count && mm->vmas[i].start < r->end; i++) {
                 const struct vma *v = &mm->vmas[i];
-                closed += reclaim_mapping(mm, v, MAX(v->start, r->start), MIN(v->end, r->end));
+                closed += reclaim_mapping(mm, MAX(v->start, r->start), MIN(v->end, r->end));
             }
         }
     }

@@ -10,6 +10,7 @@
 #include "mm/lazy.h"
 #include "mm/memory.h"
 #include "mm/page_impl.h"
+#include "mm/reclaim.h"
 #include "mm/vma.h"
 #include "task/task.h"
 
@@ -48,15 +49,6 @@ static const uint8_t zero_page[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
 
 /* ---- contents ---- */
 
-static bool is_zero(uaddr_t page)
-{
-    const uint64_t *p = (const uint64_t *)page;
-
-    for (size_t i = 0; i < PAGE_SIZE / 8; i += 4)
-        if (p[i] | p[i + 1] | p[i + 2] | p[i + 3]) return false;
-    return true;
-}
-
 static bool equal(uaddr_t page, const void *data)
 {
     const uint64_t *a = (const uint64_t *)page, *b = data;
@@ -82,7 +74,7 @@ static void exchange(uaddr_t page, void *data)
 /* A copy of what lies in place; NULL: no memory. */
 static void *save(uaddr_t page)
 {
-    if (is_zero(page)) return ZEROES;
+    if (page_is_zero((const void *)page)) return ZEROES;
     void *data = page_alloc(1);
     return data ? memcpy(data, (const void *)page, PAGE_SIZE) : NULL;
 }
@@ -705,6 +697,7 @@ static void load(struct page_entry *e, bool writable)
     } else {
         if (old) {
             old->data = save(place->page);
+            if (!old->data && reclaim_untouched()) old->data = save(place->page);
             if (!old->data) lose(old);
         }
         if (f->data == ZEROES)

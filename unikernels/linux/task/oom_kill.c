@@ -60,16 +60,20 @@ static bool one_is_leaving(void)
     return false;
 }
 
-void oom_kill(void)
+void oom_kill_process(struct process *chosen)
 {
-    struct process *chosen, *p;
+    const struct mm *mm = chosen->mm;
+    struct process *p;
 
-    if (current->process->exiting || one_is_leaving()) return;
-    chosen = victim();
+    if (chosen->exiting) return;
     kills++;
     klog("out of memory: killed process %d (%s), which holds %lu KiB", chosen->pid,
-         list_first(&chosen->tasks, struct task, process_link)->comm, mm_resident(chosen->mm) * (PAGE_SIZE / 1024));
-    struct mm *mm = chosen->mm;
+         list_first(&chosen->tasks, struct task, process_link)->comm, mm_resident(mm) * (PAGE_SIZE / 1024));
     list_for_each(p, process_all(), all_link)
         if (!p->dead && p->mm == mm) process_exit_group(p, SIGKILL);
+}
+
+void oom_kill(void)
+{
+    if (!current->process->exiting && !one_is_leaving()) oom_kill_process(victim());
 }

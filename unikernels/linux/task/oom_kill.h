@@ -12,6 +12,8 @@ struct process;
  * running one may be it.
  */
 void oom_kill(void);
+/* p, and whoever shares its memory. */
+void oom_kill_process(struct process *p);
 /* For /proc: how many were killed; how likely a process is the next, 0 to 2000 and by Linux's measure. */
 uint64_t oom_kills(void);
 int oom_score(const struct process *p);

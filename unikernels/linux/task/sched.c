@@ -12,6 +12,7 @@
 #include "mm/mm.h"
 #include "mm/share.h"
 #include "mm/uaccess.h"
+#include "task/oom_kill.h"
 #include "task/signal_deliver.h"
 #include "task/task.h"
 #include "task/task_impl.h"
@@ -159,7 +160,7 @@ void task_switched(void)
         current->set_child_tid = 0;
     }
     struct process *p = current->process;
-    if (p && p->mm && p->mm->out_of_memory) process_exit_group(p, SIGKILL);
+    if (p && p->mm && p->mm->out_of_memory) oom_kill_process(p);
     signal_update_work();
 }
 

@@ -21,6 +21,7 @@
 #include "mm/reclaim.h"
 #include "mm/uaccess.h"
 #include "syscall/strace.h"
+#include "task/oom_kill.h"
 #include "task/sched.h"
 #include "task/task_impl.h"
 
@@ -274,7 +275,7 @@ void signal_fault(int sig, int code, uint64_t addr, uint64_t trapno, uint64_t er
     struct mm *mm = current->process->mm;
 
     if (mm->out_of_memory) {
-        process_exit_group(current->process, SIGKILL);
+        oom_kill_process(current->process);
         return;
     }
     current->fault_addr = addr;
