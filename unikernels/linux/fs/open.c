@@ -112,6 +112,15 @@ void file_put(struct file *file)
     file_free(file);
 }
 
+struct file *file_twin(const struct file *file)
+{
+    struct file *twin = file_new(file->f_dentry, O_PATH);
+
+    if (twin)
+        twin->f_op = file->f_op;
+    return twin;
+}
+
 /* ---- files without a name ---- */
 
 static const struct inode_operations anon_inode_operations;

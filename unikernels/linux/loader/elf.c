@@ -121,6 +121,7 @@ static int copy_segment(struct mm *mm, const struct elf_program *p, const Elf64_
     if (start < tail) {
         r = mm_map(mm, start, tail - start, prot_of(ph), MAP_PRIVATE | MAP_FIXED, p->file, PAGE_DOWN(ph->p_offset));
         if (r < 0) return (int)r;
+        if (p->head.e_type == ET_EXEC && !(ph->p_flags & PF_W)) mm_find(mm, start)->flags |= VMA_KEEP;
     }
     if (tail == end) return 0;
     uaddr_t from = before ? start + PAGE_SIZE : tail;

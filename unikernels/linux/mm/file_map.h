@@ -15,6 +15,8 @@
 struct file;
 
 struct file *file_get(struct file *);
+/* Another open file of the same regular file, for mappings: nobody reads, writes or executes it by that. NULL: no memory. */
+struct file *file_twin(const struct file *);
 void file_put(struct file *);
 
 /* An open file of the running process, counted; NULL if fd is not open. */

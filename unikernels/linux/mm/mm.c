@@ -10,6 +10,7 @@
 #include "lib/string.h"
 #include "mm/charge.h"
 #include "mm/file_map.h"
+#include "mm/keep.h"
 #include "mm/kmalloc.h"
 #include "mm/lazy.h"
 #include "mm/memory.h"
@@ -89,6 +90,7 @@ struct mm *mm_get(struct mm *mm)
 void mm_put(struct mm *mm)
 {
     if (--mm->refs) return;
+    keep_text(mm);
     if (mm->count) mm_unmap(mm, USER_START, mms.user_end - USER_START);
     share_forget(mm);
     list_del(&mm->all_link);
@@ -265,7 +267,7 @@ enum fault_result mm_fault_in(uaddr_t addr, uint64_t err, bool in_kernel)
     if (!user_range_max(addr)) return FAULT_SIGNAL;
 
     int r = fault_once(mm, addr, err, false);
-    if (r == -ENOMEM && reclaim_untouched()) r = fault_once(mm, addr, err, false);
+    if (r == -ENOMEM && (keep_drop() | (reclaim_untouched() > 0))) r = fault_once(mm, addr, err, false);
     if (r != -ENOMEM) return r > 0 ? FAULT_RETRY : FAULT_SIGNAL;
     oom_kill();
     /* The kernel goes on with what it has begun, with a page over the limit; a program waits until somebody is gone. */

@@ -31,6 +31,7 @@ enum vma_flags {
     VMA_WRITTEN = 1u << 9, /* has been writable: what it holds may not be the file's any more */
     VMA_DONTFORK = 1u << 10,
     VMA_WIPEONFORK = 1u << 11,
+    VMA_KEEP = 1u << 12, /* text of a program that runs here alone: mm/keep.h */
 };
 
 struct vma {

@@ -11,6 +11,7 @@
 #include "lib/string.h"
 #include "mm/charge.h"
 #include "mm/file_map.h"
+#include "mm/keep.h"
 #include "mm/lazy.h"
 #include "mm/memory.h"
 #include "mm/mm.h"
@@ -214,6 +215,7 @@ static long map_home(struct mm *mm, uaddr_t addr, size_t len, int prot, bool fix
 {
     void *existing = NULL;
 
+    keep_yield(addr, addr + len, NULL, 0, 0);
     /* Only at a place that was asked for: the file's pages can be nowhere else, and others' not be put aside. */
     if (mm_mapped_elsewhere(mm, addr, addr + len)) return -ENOMEM;
     if (!memory_commit(addr, addr + len, PROT_READ | PROT_WRITE)) return -ENOMEM;
@@ -245,6 +247,7 @@ static long map_at(struct mm *mm, uaddr_t addr, size_t len, int prot, uint32_t v
                       .file = file ? file_get(file) : NULL, .offset = offset};
     int err = 0;
 
+    keep_yield(addr, addr + len, vma_flags & VMA_SHARED ? NULL : file, offset, prot);
     if (memory_in_companion(addr, addr + len)) add.flags |= VMA_SEGMENT;
     if (prot & PROT_WRITE) add.flags |= VMA_WRITTEN;
     if (vma_flags & VMA_SHARED && mm_mapped_elsewhere(mm, addr, addr + len)) err = -ENOMEM;

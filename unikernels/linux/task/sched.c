@@ -8,6 +8,7 @@
 #include "entry/entry.h"
 #include "lib/print.h"
 #include "lib/string.h"
+#include "mm/keep.h"
 #include "mm/memory.h"
 #include "mm/mm.h"
 #include "mm/share.h"
@@ -19,7 +20,7 @@
 #include "time/itimer_impl.h"
 #include "time/timer_impl.h"
 
-#define TIDY_AFTER_NS NSEC_PER_SEC /* idle for so long: the image's pages are given back */
+#define TIDY_AFTER_NS NSEC_PER_SEC /* idle for so long: the image's pages and what is kept of programs are given back */
 
 struct task *current;
 
@@ -200,8 +201,11 @@ static void idle(void)
 
     if (deadline != WAIT_FOREVER) deadline = MAX(deadline - clock_monotonic(), 0);
     /* Once in a long sleep, and never where work comes in all the time. */
-    bool tidy = memory_image_used() && (deadline == WAIT_FOREVER || deadline > TIDY_AFTER_NS);
-    if (!host_wait(tidy ? TIDY_AFTER_NS : deadline) && tidy) memory_image_release();
+    bool tidy = (memory_image_used() || keep_any()) && (deadline == WAIT_FOREVER || deadline > TIDY_AFTER_NS);
+    if (!host_wait(tidy ? TIDY_AFTER_NS : deadline) && tidy) {
+        memory_image_release();
+        keep_drop();
+    }
     host_signals_take();
 }
 
