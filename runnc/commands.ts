@@ -105,6 +105,12 @@ const platform = {
   value: 'OS/ARCH',
   help: 'of an image for several platforms the one for this (default: linux/amd64)',
 } as const;
+const store = {
+  type: 'string',
+  value: 'DIR',
+  complete: 'folder',
+  help: 'the store of images (default: /var/lib/runnc/images, for users $XDG_CACHE_HOME/runnc/images)',
+} as const;
 const quiet = { type: 'boolean', short: 'q', help: 'say less' } as const;
 
 /** What `run` takes for images alone. */
@@ -147,6 +153,7 @@ export const imageRunOptions = {
   },
   platform: { ...platform, help: 'image: of several platforms the one for this' },
   insecure,
+  store,
 } as const satisfies OptionDeclarations;
 
 const IMAGE = '<image>';
@@ -338,7 +345,7 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
     operands: '<file|image>',
     minOperands: 1,
     maxOperands: 1,
-    options: { json: { type: 'boolean', help: 'print JSON' }, help },
+    options: { json: { type: 'boolean', help: 'print JSON' }, store, help },
     load: () => import('./inspect.ts'),
   }),
   cache: () => ({
@@ -421,12 +428,7 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
       },
       quiet: { type: 'boolean', short: 'q', help: 'print the digest only' },
       iidfile: { type: 'string', value: 'FILE', complete: 'file', help: "write the image's id to FILE" },
-      store: {
-        type: 'string',
-        value: 'DIR',
-        complete: 'folder',
-        help: 'the store of images (default: /var/lib/runnc/images, for users $XDG_CACHE_HOME/runnc/images)',
-      },
+      store,
       help,
     },
     load: () => import('./build.ts'),
@@ -440,6 +442,7 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
       format,
       quiet: { ...quiet, help: 'print ids only' },
       digests: { type: 'boolean', help: 'with the digests of the manifests' },
+      store,
       help,
     },
     load: () => import('./images.ts'),
@@ -456,6 +459,7 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
       platform,
       'all-platforms': { type: 'boolean', help: 'keep the index with the images for all platforms' },
       insecure,
+      store,
       help,
     },
     load: () => import('./pull.ts'),
@@ -465,7 +469,7 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
     operands: `${IMAGE} [name there]`,
     minOperands: 1,
     maxOperands: 2,
-    options: { quiet, insecure, help },
+    options: { quiet, insecure, store, help },
     load: () => import('./push.ts'),
   }),
   tag: () => ({
@@ -473,7 +477,7 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
     operands: `${IMAGE} <name>`,
     minOperands: 2,
     maxOperands: 2,
-    options: { help },
+    options: { store, help },
     load: () => import('./tag.ts'),
   }),
   rmi: () => ({
@@ -483,6 +487,7 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
     maxOperands: Infinity,
     options: {
       force: { type: 'boolean', short: 'f', help: 'all names of an id; no error for what does not exist' },
+      store,
       help,
     },
     load: () => import('./rmi.ts'),
@@ -509,6 +514,7 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
         choices: ['docker-archive', 'oci-archive'],
         help: 'docker-archive (default) or oci-archive',
       },
+      store,
       help,
     },
     load: () => import('./save.ts'),
@@ -528,6 +534,7 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
         help: 'from FILE (default: standard input)',
       },
       quiet,
+      store,
       help,
     },
     load: () => import('./load.ts'),

@@ -6,14 +6,18 @@ import { ImageStore, type StoredImage } from '../src/image/store.ts';
 import type { Call } from './verb.ts';
 
 /** What was only half done is removed when the work has ended, well or not. */
-export async function withStore<T>(work: (store: ImageStore) => Promise<T>): Promise<T> {
-  const store = await ImageStore.open();
+export async function withStore<T>(call: Call, work: (store: ImageStore) => Promise<T>): Promise<T> {
+  const store = await openStore(call);
   try {
     return await work(store);
   } finally {
     store.release();
     await store.prune();
   }
+}
+
+export function openStore({ options }: Call): Promise<ImageStore> {
+  return ImageStore.open(options.text('store'));
 }
 
 /** Throws NOT_FOUND. It stays as long as the store is not released. */
@@ -39,6 +43,11 @@ export function hostImage(store: ImageStore, { descriptor }: StoredImage): Image
   }
 }
 
+/** Where a store's images are unpacked. */
+export function unpackedFolder(store: ImageStore): string {
+  return `${store.folder}/unpacked`;
+}
+
 /** The unpacked files of images that are no more. */
 export function pruneUnpacked(store: ImageStore, onWarning: (message: string) => void): void {
   const needed = new Set<string>();
@@ -46,7 +55,7 @@ export function pruneUnpacked(store: ImageStore, onWarning: (message: string) =>
     const image = hostImage(store, stored);
     if (image !== undefined) needed.add(chainId(image.config.rootfs.diff_ids));
   }
-  new RootfsStore(undefined, { onWarning }).prune(Infinity, (id) => needed.has(id));
+  new RootfsStore(unpackedFolder(store), { onWarning }).prune(Infinity, (id) => needed.has(id));
 }
 
 export function registryOptions({ options }: Call): { readonly insecure: boolean } {

@@ -1,14 +1,18 @@
 /** `runnc images` */
 import { formatReference, parseReference, shortReference } from '../src/image/reference.ts';
-import { ImageStore, type StoredImage } from '../src/image/store.ts';
-import { ago, decimalSize, hostImage } from './image-call.ts';
+import type { ImageStore, StoredImage } from '../src/image/store.ts';
+import { ago, decimalSize, hostImage, openStore } from './image-call.ts';
 import { print, printTable } from './output.ts';
 import type { Call } from './verb.ts';
 
 const SHORT_ID = 12;
 
-export async function run({ options, operands: [wanted] }: Call): Promise<number> {
-  const store = await ImageStore.open();
+export async function run(call: Call): Promise<number> {
+  const {
+    options,
+    operands: [wanted],
+  } = call;
+  const store = await openStore(call);
   const images = store
     .list()
     .filter(({ reference }) => wanted === undefined || isAsked(reference, wanted))

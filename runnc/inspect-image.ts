@@ -1,12 +1,13 @@
 /** `runnc inspect NAME`: what is known of an image of the store, in the form that docker gives it. */
 import { openImage } from '../src/image/platform.ts';
 import { formatReference, parseReference, shortReference } from '../src/image/reference.ts';
-import { ImageStore } from '../src/image/store.ts';
-import { theImage } from './image-call.ts';
+import { openStore, theImage } from './image-call.ts';
 import { printJson } from './output.ts';
+import type { Call } from './verb.ts';
 
-export async function inspectImage(name: string): Promise<number> {
-  const store = await ImageStore.open();
+export async function inspectImage(call: Call): Promise<number> {
+  const [name = ''] = call.operands;
+  const store = await openStore(call);
   const { descriptor } = await theImage(store, name);
   const image = openImage(store, descriptor);
   const { manifest, config } = image;

@@ -4,9 +4,13 @@ import { manifestJson } from '../src/guest/manifest.ts';
 import { print, printJson } from './output.ts';
 import type { Call } from './verb.ts';
 
-export async function run({ options, operands: [file = ''] }: Call): Promise<number> {
+export async function run(call: Call): Promise<number> {
+  const {
+    options,
+    operands: [file = ''],
+  } = call;
   const isFile = /^[./]|\.spt$/.test(file) || existsSync(file);
-  if (!isFile) return (await import('./inspect-image.ts')).inspectImage(file);
+  if (!isFile) return (await import('./inspect-image.ts')).inspectImage(call);
   const inspection = inspect(file);
   if (options.flag('json')) printJson(asJson(inspection));
   else print(asText(inspection));

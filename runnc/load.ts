@@ -8,7 +8,8 @@ import { withStore } from './image-call.ts';
 import { print } from './output.ts';
 import type { Call } from './verb.ts';
 
-export function run({ options }: Call): Promise<number> {
+export function run(call: Call): Promise<number> {
+  const { options } = call;
   const file = options.text('input') ?? '-';
   if (file === '-' && process.stdin.isTTY) {
     throw new RunncError('INVALID', 'load: give --input FILE, or an archive on standard input');
@@ -18,7 +19,7 @@ export function run({ options }: Call): Promise<number> {
     file === '-'
       ? (createReadStream('', { fd: 0, autoClose: false }) as AsyncIterable<Uint8Array>)
       : readFile(file);
-  return withStore(async (store) => {
+  return withStore(call, async (store) => {
     const images = await loadArchive(store, source, where);
     for (const { descriptor, references } of images) {
       for (const reference of references) await store.tag(reference, descriptor);

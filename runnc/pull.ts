@@ -11,7 +11,7 @@ export function run(call: Call): Promise<number> {
     options,
     operands: [name = ''],
   } = call;
-  return withStore(async (store) => {
+  return withStore(call, async (store) => {
     const reference = normalizeReference(name);
     const platform = options.text('platform');
     const progress = transferProgress({ active: 'Downloading', done: 'Complete', there: 'Already there' });

@@ -10,7 +10,7 @@ export function run(call: Call): Promise<number> {
     options,
     operands: [name = '', target = name],
   } = call;
-  return withStore(async (store) => {
+  return withStore(call, async (store) => {
     const { descriptor } = await theImage(store, name);
     const reference = normalizeReference(target);
     const progress = transferProgress({ active: 'Pushing', done: 'Pushed', there: 'Already there' });

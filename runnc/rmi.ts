@@ -6,9 +6,10 @@ import { pruneUnpacked, theImage, withStore } from './image-call.ts';
 import { print } from './output.ts';
 import type { Call } from './verb.ts';
 
-export async function run({ options, operands, log }: Call): Promise<number> {
+export async function run(call: Call): Promise<number> {
+  const { options, operands, log } = call;
   let status = 0;
-  await withStore(async (store) => {
+  await withStore(call, async (store) => {
     for (const name of operands) {
       try {
         await remove(store, name, options.flag('force'));

@@ -1,22 +1,23 @@
 /** `runnc run IMAGE [ARGUMENTS]`: from a name to a running container, without an engine. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Container } from '../src/container/container.ts';
 import type { CreateOptions } from '../src/container/create.ts';
 import type { OwnBundle } from '../src/container/own-bundle.ts';
 import { run as runInForeground, shellStatus } from '../src/container/run.ts';
 import { errorMessage, RunncError } from '../src/errors.ts';
 import { readHostConfig } from '../src/host-config.ts';
-import { isHostRoot } from '../src/host-user.ts';
 import { openImage, parsePlatform } from '../src/image/platform.ts';
 import { RootfsStore, type UnpackedImage } from '../src/image/rootfs-store.ts';
 import { type RunRequest, specForImage } from '../src/image/run-spec.ts';
 import { type ObtainOptions, obtainImage, parseSource } from '../src/image/source.ts';
+import type { ImageStore } from '../src/image/store.ts';
 import { defaultStoreFolder } from '../src/image/store-folder.ts';
 import { checkContainerId } from '../src/oci/container-id.ts';
 import { parseBytes } from '../src/size.ts';
 import { createOptions } from './create-options.ts';
-import { registryOptions, withStore } from './image-call.ts';
+import { registryOptions, unpackedFolder, withStore } from './image-call.ts';
 import { print } from './output.ts';
 import { progressBar } from './progress.ts';
 import { transferProgress } from './transfer-progress.ts';
@@ -109,7 +110,7 @@ function unpack(call: Call): Promise<Unpacked> {
     operands: [name = ''],
     log,
   } = call;
-  return withStore(async (store) => {
+  return withStore(call, async (store) => {
     const transfer = transferProgress({ active: 'Downloading', done: 'Complete', there: 'Already there' });
     const onWarning = (message: string): void => {
       log.warn(message);
@@ -128,7 +129,7 @@ function unpack(call: Call): Promise<Unpacked> {
     }
     const platform = platformOption(call).platform;
     const image = openImage(store, descriptor, platform);
-    const rootfsStore = new RootfsStore(undefined, {
+    const rootfsStore = new RootfsStore(unpackedFolder(store), {
       limitBytes: readHostConfig().cacheLimitBytes,
       onWarning,
       onProgress: progressBar('unpacking the image'),
@@ -145,7 +146,7 @@ function unpack(call: Call): Promise<Unpacked> {
           environment: process.env,
           workingFolder: process.cwd(),
           maxOpenFiles: maxOpenFiles(),
-          volumeFolder,
+          volumeFolder: (name) => volumeFolder(store, name),
         }),
     };
   });
@@ -218,8 +219,8 @@ function maxOpenFiles(): number {
 }
 
 /** Beside the images: /var/lib/runnc/volumes for root. */
-function volumeFolder(name: string): string {
-  const base = isHostRoot() ? '/var/lib/runnc' : defaultStoreFolder().replace(/\/images$/, '');
+function volumeFolder(store: ImageStore, name: string): string {
+  const base = store.folder === defaultStoreFolder() ? dirname(store.folder) : store.folder;
   const folder = `${base}/volumes/${name}`;
   try {
     mkdirSync(folder, { recursive: true, mode: 0o755 });

@@ -7,7 +7,8 @@ import { theImage, withStore } from './image-call.ts';
 import { normalizeReference } from '../src/image/reference.ts';
 import type { Call } from './verb.ts';
 
-export function run({ options, operands }: Call): Promise<number> {
+export function run(call: Call): Promise<number> {
+  const { options, operands } = call;
   const format = options.text('format') === 'oci-archive' ? 'oci-archive' : 'docker-archive';
   const file = options.text('output');
   if (file === undefined && process.stdout.isTTY) {
@@ -16,7 +17,7 @@ export function run({ options, operands }: Call): Promise<number> {
       'save: an archive is nothing for a terminal: give --output FILE or a pipe',
     );
   }
-  return withStore(async (store) => {
+  return withStore(call, async (store) => {
     const images: StoredImage[] = [];
     for (const name of operands) images.push(await named(store, name));
     const archive = saveArchive(store, images, format);

@@ -17,7 +17,6 @@ import {
   parseIndex,
   REF_NAME,
 } from './descriptor.ts';
-import { isDigest } from './digest.ts';
 import { choosePlatform, HOST_PLATFORM, openImage } from './platform.ts';
 import { normalizeReference } from './reference.ts';
 import type { ImageStore } from './store.ts';
@@ -186,9 +185,12 @@ function fromIndex(store: ImageStore, entry: Descriptor, where: string): LoadedI
 
 /** A bare tag, which is all that an OCI layout need say, names no image. */
 function namesOf(name: string | undefined, where: string): readonly string[] {
-  if (name === undefined || !/[/:]/.test(name)) return [];
+  return name === undefined || !/[/:]/.test(name) ? [] : [imageName(name, where)];
+}
+
+function imageName(name: string, where: string): string {
   try {
-    return [normalizeReference(name)];
+    return normalizeReference(name);
   } catch (error) {
     throw new RunncError('INVALID', `${where}: ${error instanceof Error ? error.message : name}`);
   }
@@ -261,7 +263,7 @@ async function fromDocker(
   for (const image of images) {
     const descriptor = await putDockerImage(store, image, contents, where);
     openImage(store, descriptor);
-    loaded.push({ descriptor, references: (image.RepoTags ?? []).flatMap((tag) => namesOf(tag, where)) });
+    loaded.push({ descriptor, references: (image.RepoTags ?? []).map((tag) => imageName(tag, where)) });
   }
   return merged(loaded, where);
 }
@@ -311,10 +313,4 @@ const layerTypes: Readonly<Partial<Record<Compression, string>>> = {
 async function firstBytes(source: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   for await (const chunk of source) return chunk;
   return new Uint8Array();
-}
-
-/** Whether a name of an OCI layout is the one that is asked for: the tag alone, or the whole. */
-export function isNamed(entry: Descriptor, wanted: string): boolean {
-  const names = [entry.annotations?.[CONTAINERD_NAME], entry.annotations?.[REF_NAME]];
-  return names.some((name) => name === wanted) || (isDigest(wanted) && entry.digest === wanted);
 }

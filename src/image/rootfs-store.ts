@@ -29,9 +29,7 @@ import {
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import { DEFAULT_CACHE_LIMIT_BYTES } from '../host-config.ts';
-import { isHostRoot } from '../host-user.ts';
 import { lockFile, syncFileSystem, tryLockFile } from '../native.ts';
-import { defaultCacheDir } from '../rootfs/cache.ts';
 import { decompress } from './decompress.ts';
 import { digestOf, finishDigest, hexOf, startDigest } from './digest.ts';
 import type { Image } from './platform.ts';
@@ -59,11 +57,6 @@ interface Entry {
 
 const HEX = /^[0-9a-f]{64}$/;
 
-/** /var/lib/runnc/unpacked for root; $XDG_CACHE_HOME/runnc/unpacked or ~/.cache/runnc/unpacked for others. */
-export function defaultRootfsFolder(): string {
-  return isHostRoot() ? '/var/lib/runnc/unpacked' : `${defaultCacheDir()}/unpacked`;
-}
-
 /** The identity of all layers together (image-spec config.md). */
 export function chainId(diffIds: readonly string[]): string {
   const [first = digestOf(''), ...others] = diffIds;
@@ -74,7 +67,7 @@ export class RootfsStore {
   readonly folder: string;
   readonly #options: RootfsStoreOptions;
 
-  constructor(folder = defaultRootfsFolder(), options: RootfsStoreOptions = {}) {
+  constructor(folder: string, options: RootfsStoreOptions = {}) {
     this.folder = folder;
     this.#options = options;
   }
