@@ -12,6 +12,7 @@ import type { Bench, Metrics } from './bench.ts';
 import { root } from './measure.ts';
 import { brokenPromises, parsePromises } from './promises.ts';
 import { dockerBench } from './docker.ts';
+import { execBench } from './exec.ts';
 import { lifecycleBench } from './lifecycle.ts';
 import { linuxBench } from './linux.ts';
 import { networkBench } from './network.ts';
@@ -26,6 +27,7 @@ const benches: readonly Bench[] = [
   linuxBench,
   networkBench,
   dockerBench,
+  execBench,
   rootfsBench,
 ];
 

@@ -1,6 +1,7 @@
 /** containerd's own client, with a real containerd and real containers. */
 import { expect } from 'chai';
 import { until } from '../support/bundle.ts';
+import type { CommandResult } from '../support/command.ts';
 import { Containerd } from '../support/containerd.ts';
 import { GREETING } from '../support/images.ts';
 import { cgroupFile } from '../support/host-state.ts';
@@ -68,5 +69,19 @@ describe('containerd', function () {
     const pid = await containerd.pid('one');
     expect(cgroupFile(pid, 'memory', 'memory.limit_in_bytes', 'memory.max')).to.equal(String(64 * MIB));
     expect(await containerd.ctr('task', 'metrics', 'one')).to.match(/^memory\.usage(_in_bytes)?\s+\d+\s*$/m);
+  });
+
+  it('task exec runs a program in a container of a Linux program', async () => {
+    await containerd.run('box', ['--detach'], ['/busybox', 'sleep', '1000']);
+    const exec = (...command: string[]): Promise<CommandResult> =>
+      containerd.try('task', 'exec', '--exec-id', `e${String(command.length)}`, 'box', ...command);
+    expect(await exec('/busybox', 'sh', '-c', 'echo out; echo err >&2; exit 7')).to.deep.equal({
+      status: 7,
+      stdout: 'out\n',
+      stderr: 'err\n',
+    });
+    const missing = await exec('/nope');
+    expect(missing.stderr).to.contain('no such file or directory');
+    expect(missing.status).not.to.equal(0);
   });
 });

@@ -2,8 +2,9 @@
 import { expect } from 'chai';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { templateSpec } from '../../src/oci/spec-template.ts';
 import { Rootfs } from '../linux-programs/rootfs.ts';
 import { type Draft, Playground, type Result, until } from '../support/bundle.ts';
 import { ConsoleSocket } from '../support/console.ts';
@@ -429,6 +430,51 @@ describe('exec', function () {
       await detached(['sleep', '500']);
       expect(await host.runnc(['delete', '--force', 'box'])).to.deep.equal(printed(''));
       expect(host.leftovers()).to.deep.equal([]);
+    });
+  });
+
+  describe('in a user namespace', () => {
+    it('of root: the ids are those of the namespace', async () => {
+      await startBox(['sleep', '1000'], ({ linux }) => {
+        linux.namespaces = [...(linux.namespaces ?? []), { type: 'user' }];
+        linux.uidMappings = linux.gidMappings = [{ containerID: 0, hostID: 200_000, size: 2000 }];
+      });
+      expect(await exec(['-u', '5:6', 'box', 'id'])).to.deep.equal(printed('uid=5 gid=6\n'));
+      const call = host.start(['exec', 'box', ...WAITING]);
+      await call.prints('ready');
+      await host.runnc(['kill', 'box', 'KILL']);
+      expect((await call.end()).status).to.equal(137);
+    });
+
+    it('of an ordinary user: output, input, status, signals, its end with the container', async () => {
+      const user = { uid: 65534, gid: 65534 };
+      chownSync(host.folder, user.uid, user.gid);
+      mkdirSync(host.root);
+      chownSync(host.root, user.uid, user.gid);
+      const cache = join(host.folder, 'cache');
+      mkdirSync(cache);
+      chownSync(cache, user.uid, user.gid);
+      const env = { PATH: '/usr/bin:/bin', XDG_RUNTIME_DIR: host.folder, XDG_CACHE_HOME: cache };
+      const asUser = { ...user, env };
+      const bundle = rootfs.bundle(host, ['sleep', '1000'], (spec) => {
+        const { process } = spec;
+        Object.assign(spec, structuredClone(templateSpec({ rootless: user })), { root: spec.root });
+        spec.process = { ...process, capabilities: {} };
+      });
+      chownSync(bundle, user.uid, user.gid);
+      expect(await host.runnc(['run', '-d', '-b', bundle, 'box'], asUser)).to.deep.equal(printed(''));
+      const exec = (args: readonly string[], input?: string): Promise<Result> =>
+        host.runnc(['exec', 'box', ...args], { ...asUser, ...(input === undefined ? {} : { input }) });
+      expect(await exec(['sh', '-c', 'id -u; exit 7'])).to.deep.equal({
+        status: 7,
+        stdout: '0\n',
+        stderr: '',
+      });
+      expect(await exec(['cat'], 'typed\n')).to.deep.equal(printed('typed\n'));
+      const call = host.start(['exec', 'box', ...WAITING], asUser);
+      await call.prints('ready');
+      expect(await host.runnc(['delete', '--force', 'box'], asUser)).to.deep.equal(printed(''));
+      expect((await call.end()).status).to.equal(137);
     });
   });
 

@@ -1,5 +1,6 @@
 /** What podman's users do, as root, with real containers. */
 import { expect } from 'chai';
+import type { CommandResult } from '../support/command.ts';
 import { cgroupFile } from '../support/host-state.ts';
 import { GREETING, IMAGE } from '../support/images.ts';
 import { Podman } from '../support/podman.ts';
@@ -86,6 +87,32 @@ describe('podman', function () {
     const id = await podman.runDetached();
     await podman.podman('restart', '--time=30', id);
     expect(await podman.inspect(id, '.State.Status')).to.equal('running');
+  });
+
+  it('exec runs a program in a container of a Linux program: output, input, status, user, terminal', async () => {
+    const id = await podman.runDetached([], ['/busybox', 'sleep', '1000']);
+    const exec = (
+      options: readonly string[],
+      command: readonly string[],
+      input?: string,
+    ): Promise<CommandResult> =>
+      podman.try(['exec', ...options, id, '/busybox', ...command], input === undefined ? {} : { input });
+    const both = await exec([], ['sh', '-c', 'echo out; echo err >&2; exit 7']);
+    expect(both).to.deep.equal({ status: 7, stdout: 'out\n', stderr: 'err\n' });
+    expect(await exec(['-i'], ['cat'], 'typed\n')).to.deep.equal({
+      status: 0,
+      stdout: 'typed\n',
+      stderr: '',
+    });
+    expect(
+      (await exec(['--user=5:6', '--workdir=/tmp'], ['sh', '-c', 'busybox id -u; pwd'])).stdout,
+    ).to.equal('5\n/tmp\n');
+    const missing = await podman.try(['exec', id, 'nope']);
+    expect(missing.stderr).to.match(/executable file .*not found in \$PATH/);
+    expect(missing.status).to.equal(127);
+    expect((await podman.try(['exec', id, '/not-executable'])).status).to.equal(126);
+    const terminal = await onTerminal('podman', [...podman.client, 'exec', '-it', id, '/busybox', 'tty']);
+    expect(terminal.stdout).to.match(/^\/dev\/pts\/\d+\r\n$/);
   });
 
   it('run -it shows output on a terminal', async () => {

@@ -74,6 +74,8 @@ export async function writeImage(file: string): Promise<void> {
 export function fill(rootfs: string): void {
   mkdirSync(join(rootfs, 'bin'), { recursive: true });
   for (const folder of ['data', 'tmp', 'etc', 'dev', 'proc', 'sys']) mkdirSync(join(rootfs, folder));
+  // A Linux program: for runnc beside the unikernels, else their shell.
+  copyFileSync('/bin/busybox', join(rootfs, 'busybox'));
   if (!isOurs) copyFileSync('/bin/busybox', join(rootfs, 'bin/sh'));
   for (const [name, probe] of Object.entries(PROBES)) {
     const path = join(rootfs, name);
