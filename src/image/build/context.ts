@@ -13,7 +13,7 @@ import { type Content, FileTree, type Node } from './file-tree.ts';
 
 const readFile = promisify(read);
 
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 /**
  * ctime is stamped with the kernel's last tick (10 ms at the slowest): what was changed a moment before it was read could
  * be changed again without a trace, so its content is not remembered.

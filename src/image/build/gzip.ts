@@ -11,7 +11,7 @@ const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 /** Equal data gives equal bytes: the header says neither when nor where it was made. */
 export async function* gzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const input = Readable.from(source);
-  const stream = createGzip({ level: GZIP_LEVEL, chunkSize: 256 * 1024 });
+  const stream = createGzip({ level: GZIP_LEVEL, chunkSize: 64 * 1024 });
   input.on('error', (error) => stream.destroy(error));
   let isFirst = true;
   try {
