@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { errorMessage, RunncError, shorten } from '../src/errors.ts';
 import { build, type BuildOptions, type BuiltImage } from '../src/image/build/build.ts';
+import type { BlockImage } from '../src/image/build/extras.ts';
 import { readInputs } from '../src/image/build/inputs.ts';
 import { parseOutput, type Output, writeOutput } from '../src/image/build/output.ts';
 import { openImage, parsePlatform } from '../src/image/platform.ts';
@@ -41,7 +42,7 @@ interface Request extends Pick<BuildOptions, 'context' | 'buildArgs' | 'labels' 
   readonly pull: boolean;
   readonly progress: ProgressMode;
   readonly idFile?: string;
-  readonly more: Pick<BuildOptions, 'target' | 'platform' | 'sourceDateEpoch'>;
+  readonly more: Pick<BuildOptions, 'target' | 'platform' | 'sourceDateEpoch' | 'unikernel' | 'blockImage'>;
 }
 
 /** All that can be wrong with the command line is said before anything is done. */
@@ -51,6 +52,8 @@ function readRequest({ options, operands }: Call): Request {
   const target = options.text('target');
   const platform = options.text('platform');
   const idFile = options.text('iidfile');
+  const unikernel = options.text('unikernel');
+  const blockImage = options.text('rootfs') as BlockImage | undefined;
   const sourceDateEpoch = readEpoch(process.env['SOURCE_DATE_EPOCH']);
   const names = options.texts('tag').map(normalizeReference);
   if (options.flag('push') && names.length === 0) {
@@ -58,7 +61,11 @@ function readRequest({ options, operands }: Call): Request {
   }
   return {
     context,
-    inputs: readInputs({ context, ...(file === undefined ? {} : { file }) }),
+    inputs: readInputs({
+      context,
+      ...(file === undefined ? {} : { file }),
+      ...(unikernel === undefined ? {} : { fallback: 'FROM scratch' }),
+    }),
     names,
     outputs: options.texts('output').map(parseOutput),
     push: options.flag('push'),
@@ -76,6 +83,8 @@ function readRequest({ options, operands }: Call): Request {
       ...(target === undefined ? {} : { target }),
       ...(platform === undefined ? {} : { platform: parsePlatform(platform) }),
       ...(sourceDateEpoch === undefined ? {} : { sourceDateEpoch }),
+      ...(unikernel === undefined ? {} : { unikernel }),
+      ...(blockImage === undefined ? {} : { blockImage }),
     },
   };
 }

@@ -416,6 +416,18 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
         value: 'type=TYPE,dest=PATH',
         help: 'also write it to PATH: an OCI layout (oci), an archive (oci-archive, docker) or its files (dir); may be repeated',
       },
+      unikernel: {
+        type: 'string',
+        value: 'FILE',
+        complete: 'file',
+        help: 'a Solo5 unikernel that becomes the entrypoint; without a Dockerfile there is nothing else in the image',
+      },
+      rootfs: {
+        type: 'string',
+        value: 'KIND',
+        choices: ['iso', 'erofs', 'none'],
+        help: 'the block image that the image carries: iso (default for a unikernel with a block device), erofs or none',
+      },
       push: { type: 'boolean', help: 'push it to the registries that its names say' },
       load: { type: 'boolean', help: 'load it into the dockerd of this host' },
       pull: { type: 'boolean', help: 'ask registries for newer images than those of the store' },

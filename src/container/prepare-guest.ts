@@ -1,6 +1,7 @@
 /** From a bundle to what runs: the guest, its memory, and what it finds attached. */
 import { RunncError, shorten } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
+import { withImageAnnotations } from '../guest/image-annotations.ts';
 import { resolveGuest, type ResolvedGuest, rumprunArgument } from '../guest/resolve.ts';
 import { NET_ANNOTATION_PREFIX } from '../guest/solo5.ts';
 import type { HostConfig } from '../host-config.ts';
@@ -38,11 +39,12 @@ type Keep = (fd: number) => number;
 
 /** Throws EXEC_NOT_FOUND, EXEC_DENIED, INVALID, UNSUPPORTED, HOST. */
 export async function prepareGuest(
-  bundle: Bundle,
+  given: Bundle,
   rootfsFd: number,
   options: PrepareOptions,
   keep: Keep,
 ): Promise<PreparedGuest> {
+  const bundle = { ...given, spec: withImageAnnotations(given.spec, rootfsFd, options.onWarning) };
   const resolved = resolveGuest(bundle, rootfsFd, options.onWarning);
   return resolved.kind === 'linux'
     ? prepareLinux(resolved, bundle, rootfsFd, options, keep)

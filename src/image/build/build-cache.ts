@@ -4,21 +4,12 @@
  *     steps/KEY         the layer that an instruction made, by all that it depends on
  *     layers/HEX        the entries of a layer, by its diff id
  *     contexts/HEX      contents of the files of a build context, by device, inode and ctime
- *     work/UUID         where a RUN instruction runs, held locked by its build
+ *     work/UUID         files unpacked for a while: work-folder.ts
  *
  * Nothing here is needed: what is missing or damaged is made again. Each file appears as a whole, by a rename.
  */
 import { createHash } from 'node:crypto';
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import type { Descriptor } from '../descriptor.ts';
 import { hexOf, isDigest } from '../digest.ts';
 import { makePrivateFolders } from '../store-folder.ts';
@@ -162,11 +153,4 @@ export class BuildCache {
       rmSync(temporary, { force: true });
     }
   }
-}
-
-/** Makes a new folder of its own below the cache. */
-export function makeWorkFolder(cache: BuildCache): string {
-  const path = `${cache.folder}/work/${crypto.randomUUID()}`;
-  mkdirSync(path, { mode: 0o700 });
-  return path;
 }

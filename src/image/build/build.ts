@@ -13,6 +13,7 @@ import type { ImageStore } from '../store.ts';
 import { BuildCache } from './build-cache.ts';
 import { BuildContext } from './context.ts';
 import { failAt, type Instruction, parseDockerfile } from './dockerfile.ts';
+import { type BlockImage, type Extras, planExtras } from './extras.ts';
 import { Layers } from './layers.ts';
 import { type BuildObserver, observe, silentObserver, type StepObserver } from './observer.ts';
 import { isoTime, LayeredTree, layersOf, type Session } from './session.ts';
@@ -39,6 +40,10 @@ export interface BuildOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** Of the manifest. */
   readonly annotations?: Readonly<Record<string, string>>;
+  /** A Solo5 unikernel on the host that becomes the entrypoint; see extras.ts. */
+  readonly unikernel?: string;
+  /** The block image that the image carries; default: iso for a unikernel that declares a block device, else none. */
+  readonly blockImage?: BlockImage;
   /** Carry out every instruction anew. */
   readonly noCache?: boolean;
   /** SOURCE_DATE_EPOCH, in seconds: what the build makes has this time, and no file is younger. */
@@ -108,7 +113,8 @@ class Builder {
   async build(): Promise<BuiltImage> {
     const target = findTarget(this.#stages.stages, this.#options.target);
     const stage = await this.#stage(target);
-    const image = await observe(this.#observer, 'exporting the image', () => this.#export(stage));
+    const extras = await this.#addExtras(stage);
+    const image = await observe(this.#observer, 'exporting the image', () => this.#export(stage, extras));
     const { cache } = this.#session;
     if (cache.hasNews) await cache.sweep();
     return image;
@@ -116,6 +122,31 @@ class Builder {
 
   close(): void {
     this.#context?.close();
+  }
+
+  async #addExtras(stage: StageBuilder): Promise<Extras> {
+    const { unikernel, blockImage, annotations = {} } = this.#options;
+    const extras = await planExtras(
+      {
+        annotations,
+        ...(unikernel === undefined ? {} : { unikernel }),
+        ...(blockImage === undefined ? {} : { blockImage }),
+      },
+      stage,
+      this.#session,
+    );
+    const { layer } = extras;
+    if (layer === undefined) return extras;
+    const step = this.#observer.begin(`[extras] ${layer.name}`);
+    try {
+      await stage.addLayer(`runnc build: ${layer.name}`, step, layer.key, layer.make);
+    } catch (error) {
+      step.failed();
+      throw error;
+    } finally {
+      layer.close();
+    }
+    return extras;
   }
 
   /** Built once, with the stages it needs before it. */
@@ -231,8 +262,8 @@ class Builder {
     return opening;
   }
 
-  async #export(stage: StageBuilder): Promise<BuiltImage> {
-    const { store, labels = {}, annotations = {} } = { ...this.#options };
+  async #export(stage: StageBuilder, { config: runConfig, annotations }: Extras): Promise<BuiltImage> {
+    const { store, labels = {} } = this.#options;
     const { architecture, os, variant } = stage.platform;
     const config: ImageConfig = {
       created: isoTime(this.#session.now),
@@ -240,7 +271,7 @@ class Builder {
       architecture,
       os,
       ...(variant === undefined ? {} : { variant }),
-      config: withLabels(stage.config, labels),
+      config: withLabels(runConfig, labels),
       rootfs: { type: 'layers', diff_ids: stage.layers.map(({ diffId }) => diffId) },
       history: stage.history,
     };

@@ -1,7 +1,6 @@
 /** Carries out the instructions of one stage, one after the other. */
 import { posix } from 'node:path';
 import { RunncError, shorten } from '../../errors.ts';
-import { startDigest, finishDigest } from '../digest.ts';
 import type { History, Platform, RunConfig } from '../descriptor.ts';
 import { openArchive, unpackArchive } from './add.ts';
 import { filesOf } from './archive.ts';
@@ -11,13 +10,14 @@ import { applyConfig, workingDirectory, words } from './config-instructions.ts';
 import { readScanned } from './context.ts';
 import { copySources, type CopyTarget, describeSources, type Selected, selectSources } from './copy.ts';
 import { failAt, type Instruction, isHeredoc } from './dockerfile.ts';
-import { type Content, type FileTree, type Node } from './file-tree.ts';
+import type { Content, FileTree } from './file-tree.ts';
 import { Flags } from './instruction-flags.ts';
 import { type Layer, writeLayer } from './layer-writer.ts';
 import type { StepObserver } from './observer.ts';
 import { chainOf, isoTime, LayeredTree, type Session } from './session.ts';
 import { readArgs } from './stages.ts';
 import { fetchFile } from './remote-file.ts';
+import { textFile } from './text-file.ts';
 import { type ReadText, resolveOwner } from './users.ts';
 import { expandText, expandWord } from './words.ts';
 
@@ -41,6 +41,9 @@ export interface StageStart {
   readonly session: Session;
   readonly findSource: (name: string) => Promise<SourceFiles>;
 }
+
+/** What the history says of a step. */
+type Remembered = Pick<Instruction, 'keyword' | 'original'>;
 
 /** A target whose owner may be a name. */
 interface UnresolvedTarget extends Omit<CopyTarget, 'owner'> {
@@ -112,6 +115,16 @@ export class StageBuilder {
     }
   }
 
+  /** A layer that no instruction asks for; `key` is all it depends on beside the files below it. */
+  addLayer(
+    name: string,
+    step: StepObserver,
+    key: readonly unknown[],
+    make: (changes: Changes) => Promise<void>,
+  ): Promise<void> {
+    return this.#layerStep({ keyword: '', original: name }, step, key, make);
+  }
+
   async #carryOut(instruction: Instruction, step: StepObserver): Promise<void> {
     switch (instruction.keyword) {
       case 'ARG':
@@ -169,7 +182,7 @@ export class StageBuilder {
     const { User = '' } = this.#config;
     await this.#layerStep(instruction, step, ['WORKDIR', path, User], async (changes) => {
       if (changes.tree.locate(path).node?.kind === 'folder') return;
-      const owner = User === '' ? ROOT_OWNER : await resolveOwner(User, this.#readText);
+      const owner = User === '' ? ROOT_OWNER : await resolveOwner(User, this.readText);
       changes.makeFolder(path, owner);
     });
   }
@@ -306,7 +319,7 @@ export class StageBuilder {
   async #resolved(target: UnresolvedTarget): Promise<CopyTarget> {
     const { path, mode, chown } = target;
     const owner: Owner | undefined =
-      chown === undefined ? undefined : await resolveOwner(chown, this.#readText);
+      chown === undefined ? undefined : await resolveOwner(chown, this.readText);
     return { path, ...(mode === undefined ? {} : { mode }), ...(owner === undefined ? {} : { owner }) };
   }
 
@@ -316,7 +329,8 @@ export class StageBuilder {
     throw new RunncError('NOT_FOUND', `nothing in ${where} matches ${sources.map(shorten).join(', ')}`);
   }
 
-  readonly #readText: ReadText = async (path) => {
+  /** The text of a file of the stage, links followed inside it. */
+  readonly readText: ReadText = async (path) => {
     const { node } = (await this.tree()).locate(path);
     const { content } = node ?? {};
     if (content === undefined) return undefined;
@@ -345,7 +359,7 @@ export class StageBuilder {
    * better when it begins: a key that it tries and finds makes it unnecessary.
    */
   async #layerStep(
-    instruction: Instruction,
+    instruction: Remembered,
     step: StepObserver,
     key: readonly unknown[],
     make: (changes: Changes, tryKey: (key: readonly unknown[]) => Promise<boolean>) => Promise<void> | void,
@@ -384,7 +398,7 @@ export class StageBuilder {
     return { descriptor: written.descriptor, diffId: written.diffId };
   }
 
-  #addLayer(instruction: Instruction, layer: Layer | undefined): void {
+  #addLayer(instruction: Remembered, layer: Layer | undefined): void {
     if (layer !== undefined) {
       this.#session.layers.add(layer);
       this.#layers.push(layer);
@@ -392,7 +406,7 @@ export class StageBuilder {
     this.#remember(instruction, layer !== undefined);
   }
 
-  #remember({ keyword, original }: Instruction, hasLayer = false): void {
+  #remember({ keyword, original }: Remembered, hasLayer = false): void {
     this.#history.push({
       created: isoTime(this.#session.now),
       created_by: original === '' ? keyword : original,
@@ -408,19 +422,6 @@ function checkMany(selected: readonly Selected[], destination: string): void {
       `several sources need a folder: write the destination as ${destination}/`,
     );
   }
-}
-
-function textFile(text: string, mtime: number): Node {
-  const data = Buffer.from(text);
-  const sha256 = finishDigest(startDigest().update(data)).slice('sha256:'.length);
-  async function* read(): AsyncGenerator<Uint8Array> {
-    yield data;
-    await Promise.resolve();
-  }
-  return {
-    ...{ kind: 'file', mode: 0o644, uid: 0, gid: 0, mtime, children: new Map() },
-    content: { sizeBytes: data.length, sha256, origin: { type: 'stream', read } },
-  };
 }
 
 function isRemote(source: string): boolean {
