@@ -36,7 +36,6 @@ static int lower_data(const struct tmpfs_inode *t, uint64_t offset, const uint8_
         *len = UINT64_MAX;
         return 0;
     }
-    memory_image_use();
     int err = erofs_map(tmpfs_of(&t->inode)->lower, &t->lower, offset, data, len);
     if (!err)
         *len = MIN(*len, t->file.lower_size - offset);
@@ -55,8 +54,10 @@ static int fill_from_lower(const struct tmpfs_inode *t, uint64_t index, uint8_t 
         if (err)
             return err;
         len = MIN(len, PAGE_SIZE - at);
-        if (data)
+        if (data) {
+            memory_image_use(data, len);
             memcpy(page + at, data, len);
+        }
         at += len;
     }
     return 0;
@@ -202,6 +203,8 @@ static ssize_t read_piece(struct tmpfs_inode *t, uint64_t pos, size_t want, stru
     if (t->file.pages.height > 0 || t->file.pages.root)
         want = MIN(want, PAGE_SIZE - offset);
     want = MIN(want, len);
+    if (data)
+        memory_image_use(data, want);
     return data ? copy_to_iter(to, data, want) : zero_iter(to, want);
 }
 

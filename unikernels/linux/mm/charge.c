@@ -11,9 +11,9 @@ static struct {
     size_t blocks;
 } charged;
 
-void charge_init(uaddr_t user_end)
+void charge_init(uaddr_t end)
 {
-    charged.blocks = (user_end + BLOCK_BYTES - 1) / BLOCK_BYTES;
+    charged.blocks = (end + BLOCK_BYTES - 1) / BLOCK_BYTES;
     charged.tables = page_alloc_zeroed((charged.blocks / 8 + PAGE_SIZE) / PAGE_SIZE);
 }
 
@@ -72,6 +72,11 @@ bool charge_tables(uaddr_t start, uaddr_t end)
     if (!page_make_room(tables_missing(start, end))) return false;
     note_tables(start, end);
     return true;
+}
+
+void charge_tables_always(uaddr_t start, uaddr_t end)
+{
+    note_tables(start, end);
 }
 
 void charge_always(uaddr_t start, uaddr_t end)

@@ -17,14 +17,16 @@
 
 struct range;
 
-void charge_init(uaddr_t user_end);
+/* Addresses from end on are not counted. */
+void charge_init(uaddr_t end);
 
 /* Pages that charging [start, end) would take, its page tables included. tables: of those alone, for memory that is read. */
 size_t charge_cost(uaddr_t start, uaddr_t end, bool tables);
 /* False: there is not so much left, or no memory to note it; nothing has changed. */
 bool charge(uaddr_t start, uaddr_t end);
 bool charge_tables(uaddr_t start, uaddr_t end);
-/* Over the limit if need be: where the alternative is to lose what a program has, page by page. */
+/* Over the limit if need be: memory of an image that is read, which is never denied; and where the alternative is to lose what a program has, page by page. */
+void charge_tables_always(uaddr_t start, uaddr_t end);
 void charge_always(uaddr_t start, uaddr_t end);
 /* Given back to the host. */
 void uncharge(uaddr_t start, uaddr_t end);

@@ -12,6 +12,8 @@
 #include "mm/trampoline.h"
 #include "tender/common/abi/runnc_segments.h"
 
+#define COUNTED_END (1ul << 40) /* page tables for what lies above are not counted: images of a tebibyte */
+
 static struct {
     bool memctl, image_used;
     /* Private mappings of the companion's file: all of it, and one program's part again at its own address. */
@@ -46,13 +48,21 @@ static void close_memory(uaddr_t start, uaddr_t end, int prot)
     if (start < end && !host_mprotect(start, end - start, prot)) panic("the host refuses to close guest memory");
 }
 
+/* The images lie above guest memory. */
+static uaddr_t images_end(const struct runnc_boot_info *info, uaddr_t end)
+{
+    end = MAX(end, info->rootfs + info->rootfs_size);
+    for (uint64_t i = 0; i < info->images_count; i++) end = MAX(end, info->images[i].address + info->images[i].size);
+    return end;
+}
+
 void memory_init(uaddr_t user_end)
 {
     const struct runnc_boot_info *info = host_boot_info();
     const uintptr_t image = (uintptr_t)kernel_start, info_start = PAGE_DOWN((uintptr_t)info);
 
     memory.memctl = host_has_memctl();
-    charge_init(user_end);
+    charge_init(MIN(images_end(info, user_end), COUNTED_END));
     if (info->segments)
         memory.companion = (struct range){info->segments, PAGE_UP(info->segments + info->segments_size)};
     if (info->program) memory.program = (struct range){info->program, info->program + info->program_size};
@@ -68,8 +78,9 @@ void memory_init(uaddr_t user_end)
     if (info->segments) open_index(info);
 }
 
-void memory_image_use(void)
+void memory_image_use(const void *data, size_t n)
 {
+    charge_tables_always((uaddr_t)data, (uaddr_t)data + n);
     memory.image_used = true;
 }
 

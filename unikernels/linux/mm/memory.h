@@ -48,10 +48,11 @@ bool memory_is_closed(void);
 
 /*
  * The rootfs image is read where it is mapped, and what was read is counted as
- * resident though nobody needs it twice. image_used: some of it has been read
- * since the last image_release, which forgets it all.
+ * resident though nobody needs it twice. image_use: n bytes are about to be read
+ * (the host needs page tables for it). image_used: some of it has been read since
+ * the last image_release, which forgets it all.
  */
-void memory_image_use(void);
+void memory_image_use(const void *data, size_t n);
 bool memory_image_used(void);
 void memory_image_release(void);
 
