@@ -2,12 +2,23 @@
 import { expect } from 'chai';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { errnoOf } from '../../src/errors.ts';
+import { pidfdGetfd, pidfdOpen, receiveMessage, sendMessage } from '../../src/native.ts';
 import { templateSpec } from '../../src/oci/spec-template.ts';
 import { Rootfs } from '../linux-programs/rootfs.ts';
 import { type Draft, Playground, type Result, until } from '../support/bundle.ts';
 import { ConsoleSocket } from '../support/console.ts';
+import { random } from '../support/hostile-guest.ts';
 import { procStatus } from '../support/host-state.ts';
 import { needs, runtime } from '../support/paths.ts';
 import { onTerminal } from '../support/terminal.ts';
@@ -433,6 +444,54 @@ describe('exec', function () {
     });
   });
 
+  it('the guest survives 10,000 random messages of a runtime that lies', async () => {
+    await startBox();
+    const record = JSON.parse(readFileSync(join(host.root, 'box/state.json'), 'utf8')) as {
+      pid: number;
+      controlFd: number;
+    };
+    const pidfd = pidfdOpen(record.pid);
+    const channel = pidfdGetfd(pidfd, record.controlFd);
+    closeSync(pidfd);
+    const below = random(1);
+    const epoch = 77n << 32n;
+    try {
+      for (let i = 0; i < 10_000; i++) {
+        const head = Buffer.alloc(16);
+        head.writeUInt16LE(i === 0 ? 1 : ([1, 2, 2, 2, 3, 4, 5, 16, 17, 18, 99][below(11)] ?? 0), 0);
+        head.writeUInt16LE(below(4), 2);
+        head.writeUInt32LE([0, 1, 1, 9, 64, 65, 0xffffffff][below(7)] ?? 0, 4);
+        head.writeBigUInt64LE(epoch | BigInt(below(20)), 8);
+        // Records of a request, as often right as wrong.
+        const record = Buffer.alloc(8 + below(64), below(2) === 0 ? 0 : below(256));
+        record.writeUInt32LE(1 + below(15), 0);
+        record.writeUInt32LE(below(3) === 0 ? below(1 << 30) : Math.max(0, record.length - 8), 4);
+        const message = Buffer.concat([
+          head,
+          below(5) === 0 ? Buffer.alloc(below(32768), below(256)) : record,
+        ]);
+        await sendWhenReady(channel, message.subarray(0, below(50) === 0 ? below(16) + 1 : message.length));
+      }
+    } finally {
+      closeSync(channel);
+    }
+    expect(await inBox('echo', 'well')).to.deep.equal(printed('well\n'));
+    expect(await programs()).to.deep.equal(['sleep 1000']);
+  });
+
+  /** Reads what the guest says meanwhile: it may wait for that. */
+  async function sendWhenReady(channel: number, message: Buffer): Promise<void> {
+    for (;;) {
+      try {
+        sendMessage(channel, message);
+        return;
+      } catch (error) {
+        if (errnoOf(error) !== 'EAGAIN') throw error;
+        await receiveMessage(channel);
+      }
+    }
+  }
+
   describe('in a user namespace', () => {
     it('of root: the ids are those of the namespace', async () => {
       await startBox(['sleep', '1000'], ({ linux }) => {
@@ -556,6 +615,8 @@ describe('exec', function () {
   describe('killed before any of its calls', () => {
     // In the order in which the helper makes them; strace kills whoever makes one.
     const calls = [
+      'pidfd_getfd',
+      'memfd_create',
       'setsid',
       'fchdir',
       'flock',
