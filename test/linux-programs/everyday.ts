@@ -170,10 +170,12 @@ END
     says: /euid=7\(lp\) egid=8\(mail\)/,
   },
   {
-    what: 'find, xargs, tar, gzip, sort and awk in pipelines',
-    script: `cd /tmp && mkdir t && seq 2000 | xargs -n 1 sh -c 'echo $0 >t/$0' && tar -cf - t | gzip -n | tee t.gz | gzip -d | tar -tf - | wc -l
-      rm -r t && tar -xzf t.gz && find t -type f -newer /etc/passwd -name '*7*' -print0 | xargs -0 cat | sort -n | awk '{ s += $1 } END { print NR, s }'
-      find t -type f | xargs -P 4 -n 100 grep -l 99 | sort | sha256sum; split -n 3 t.gz part.; cat part.* | cmp - t.gz && echo same`,
+    what: 'find, xargs, grep, sed, awk, tar and gzip in pipelines on 10,000 files',
+    script: `cd /tmp && mkdir t && seq 10000 | awk '{ f = "t/" $1; print "line", $1 * 7 > f; close(f) }'
+      tar -cf - t | gzip -n | tee t.gz | gzip -d | tar -tf - | wc -l; mv t u && tar -xzf t.gz && diff -r t u && echo equal
+      find t -type f -newer /etc/passwd -name '*7*' -print0 | xargs -0 cat | sort -k 2n | awk '{ s += $2 } END { print NR, s }'
+      find t -type f | xargs -P 4 -n 500 grep -l '99$' | sort | sha256sum; find t -type f -print0 | xargs -0 sed -i 's/line/LINE/'
+      grep -r LINE t | cut -d: -f2 | sort | uniq | tail -n 2; find u -type f -delete; find u | wc -l; split -n 3 t.gz part.; cat part.* | cmp - t.gz && echo same`,
     says: /^same$/m,
   },
 ];

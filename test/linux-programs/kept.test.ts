@@ -13,7 +13,7 @@ describe('programs at fixed addresses, executed again', function () {
 
   before(() => {
     rootfs = new Rootfs();
-    rootfs.add('/usr/bin/dash'); // which is position-independent: no place in the image is made for the others
+    rootfs.add('/usr/bin/dash', '/usr/bin/sleep'); // which is position-independent: no place in the image is made for the others
     rootfs.compile('hello.c', 'static');
     rootfs.compile('probe.c', 'dynamic-nopie', 'probe-fixed');
     rootfs.compile('big.c', 'static', 'big');
@@ -38,6 +38,15 @@ describe('programs at fixed addresses, executed again', function () {
     expect(status, stderr).to.equal(0);
     return Number(/(\d+) of them trapped/.exec(stderr)?.[1]);
   }
+
+  /** What three processes execute of the same files, by their own maps and by the host's. */
+  it('and others share their text with all who run them', async () => {
+    const { stdout } = await sh(`for program in sleep 'busybox sleep'; do
+      $program 100 & a=$!; $program 100 & b=$!; until [ -s /tmp/$a ]; do busybox grep r-xp /proc/$a/maps | busybox grep -E 'sleep|busybox|libc' >/tmp/$a; done
+      until [ -s /tmp/$b ]; do busybox grep r-xp /proc/$b/maps | busybox grep -E 'sleep|busybox|libc' >/tmp/$b; done
+      busybox wc -l </tmp/$a; busybox cmp /tmp/$a /tmp/$b && echo same; kill $a $b; done`);
+    expect(stdout).to.equal('2\nsame\n1\nsame\n');
+  });
 
   it('are neither copied nor patched again', async () => {
     const MORE = 40;
