@@ -180,7 +180,11 @@ async function takeBlob(
 
 function fromIndex(store: ImageStore, entry: Descriptor, where: string): LoadedImage {
   const name = entry.annotations?.[CONTAINERD_NAME] ?? entry.annotations?.[REF_NAME];
-  return { references: namesOf(name, where), descriptor: wholeImage(store, entry, where) };
+  return { references: namesOf(name, where), descriptor: wholeImage(store, withoutNames(entry), where) };
+}
+
+function withoutNames({ mediaType, digest, size, platform }: Descriptor): Descriptor {
+  return { mediaType, digest, size, ...(platform === undefined ? {} : { platform }) };
 }
 
 /** A bare tag, which is all that an OCI layout need say, names no image. */

@@ -72,10 +72,23 @@ export class Containerd {
 
   /** `ctr run` of our image. */
   run(id: string, options: readonly string[], command: readonly string[]): Promise<CommandResult> {
-    return this.try(
-      ...['run', '--snapshotter', this.#snapshotter, '--runc-binary', runtime, ...options],
-      ...[`docker.io/library/${IMAGE}`, id, ...command],
-    );
+    return this.runImage(`docker.io/library/${IMAGE}`, id, options, command);
+  }
+
+  /** Unpacked too, so that it can be run. */
+  async import(archive: string): Promise<void> {
+    await this.ctr('image', 'import', '--snapshotter', this.#snapshotter, archive);
+  }
+
+  /** `ctr run` of any image, by its whole name. */
+  runImage(
+    image: string,
+    id: string,
+    options: readonly string[],
+    command: readonly string[],
+  ): Promise<CommandResult> {
+    const own = ['run', '--snapshotter', this.#snapshotter, '--runc-binary', runtime, ...options];
+    return this.try(...own, image, id, ...command);
   }
 
   /** CREATED, RUNNING, PAUSED or STOPPED; undefined without a task. */

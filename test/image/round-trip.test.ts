@@ -1,0 +1,220 @@
+/** Images go to engines and registries and come back, by the installed program. */
+import { expect } from 'chai';
+import { rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Playground } from '../support/bundle.ts';
+import { Containerd } from '../support/containerd.ts';
+import { Dockerd } from '../support/dockerd.ts';
+import { GREETING, writeImage } from '../support/images.ts';
+import { writeLinuxArchive } from '../support/linux-image.ts';
+import { TestRegistry } from '../support/registry.ts';
+
+describe('images between runnc, engines and registries', function () {
+  this.timeout(180_000);
+  const host = new Playground();
+  const store = join(host.folder, 'images');
+  const saved = join(host.folder, 'saved.tar');
+
+  before(async () => {
+    const file = join(host.folder, 'in.tar');
+    await writeLinuxArchive(file, { name: 'linux:1' });
+    await verb('load', '-i', file);
+    await writeImage(file);
+    await verb('load', '-i', file);
+  });
+  after(() => host.close());
+
+  async function verb(name: string, ...args: readonly string[]): Promise<string> {
+    return (await call(name, args)).stdout;
+  }
+
+  async function call(
+    name: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<{ stdout: string; stderr: string }> {
+    const result = await host.runnc([name, '--store', store, ...args], { env: { ...process.env, ...env } });
+    expect(result.status, result.stderr).to.equal(0);
+    return result;
+  }
+
+  async function digestOf(name: string, folder = store): Promise<{ digest: string; id: string }> {
+    const { stdout } = await host.runnc(['images', '--store', folder, '-f', 'json', name]);
+    const [image] = JSON.parse(stdout) as { digest: string; id: string }[];
+    if (image === undefined) throw new Error(`no image ${name}`);
+    return { digest: image.digest, id: image.id };
+  }
+
+  describe('docker', () => {
+    let docker: Dockerd;
+    before(async () => (docker = await Dockerd.start()));
+    after(() => docker.stop());
+
+    for (const format of ['docker-archive', 'oci-archive'] as const) {
+      // Docker of before 25 reads the older form alone.
+      const how = format === 'oci-archive' ? 'refuses or takes' : 'takes';
+      it(`${how} what is saved as ${format}, and runs it with runnc and runc`, async () => {
+        await docker.try(['rmi', '--force', 'linux:1']);
+        await verb('save', '--output', saved, '--format', format, 'linux:1', 'probes');
+        const { status, stdout, stderr } = await docker.try(['load', '--input', saved]);
+        if (format === 'oci-archive' && status !== 0) {
+          expect(stderr).to.contain('no such file');
+          return;
+        }
+        expect(stdout, stderr).to.contain('Loaded image: linux:1').and.contain('probes:latest');
+        const { id } = await digestOf('linux:1');
+        if (format === 'docker-archive') expect(await docker.inspect('linux:1', '.Id')).to.contain(id);
+        for (const runtime of ['runnc', 'runc']) {
+          const args = ['run', '--rm', '--network=none', '--runtime', runtime, 'linux:1'];
+          expect(await docker.docker(...args)).to.equal('from the image');
+          expect(await docker.docker(...args, 'cat', '/etc/layer')).to.equal('two');
+        }
+        expect(await docker.docker('run', '--rm', '--network=none', 'probes')).to.contain(GREETING);
+      });
+    }
+
+    it('gives an image that it has by its socket, with the same configuration', async () => {
+      await verb('save', '-o', saved, 'linux:1');
+      await docker.docker('load', '--input', saved);
+      const env = { DOCKER_HOST: `unix://${docker.folder}/docker.sock` };
+      const { stdout } = await call('run', ['--rm', 'docker-daemon:linux:1'], env);
+      expect(stdout).to.equal('from the image\n');
+      const none = await host.runnc(['run', '--store', store, 'docker-daemon:nothing:1'], {
+        env: { ...process.env, ...env },
+      });
+      expect([none.status, none.stderr]).to.deep.equal([
+        125,
+        'docker-daemon:nothing:1 does not exist there: see "docker images"\n',
+      ]);
+      // What docker itself saves comes back as the image that it was.
+      const file = join(host.folder, 'docker.tar');
+      await docker.docker('save', '--output', file, 'linux:1');
+      const other = join(host.folder, 'from-docker');
+      await host.runnc(['load', '--store', other, '-i', file]);
+      expect((await digestOf('linux:1', other)).id).to.equal((await digestOf('linux:1')).id);
+      rmSync(other, { recursive: true });
+    });
+
+    it('that does not listen is an error in one line', async () => {
+      const env = { ...process.env, DOCKER_HOST: 'unix:///not/there.sock' };
+      const { status, stderr } = await host.runnc(['run', '--store', store, 'docker-daemon:x:1'], { env });
+      expect([status, stderr]).to.deep.equal([125, 'docker: /not/there.sock: no dockerd listens there\n']);
+    });
+  });
+
+  describe('containerd', () => {
+    let containerd: Containerd;
+    before(async () => (containerd = await Containerd.start()));
+    after(() => containerd.stop());
+
+    for (const format of ['docker-archive', 'oci-archive'] as const) {
+      it(`takes what is saved as ${format} and runs it, the digest unchanged`, async () => {
+        const name = `docker.io/library/linux:${format}`;
+        await verb('tag', 'linux:1', name);
+        await verb('save', '-o', saved, '--format', format, name);
+        await containerd.import(saved);
+        const { digest } = await digestOf(name);
+        const line = (await containerd.ctr('image', 'list'))
+          .split('\n')
+          .find((text) => text.startsWith(name));
+        expect(line).to.contain(digest);
+        const { stdout, stderr } = await containerd.runImage(
+          name,
+          `store-${format}`,
+          ['--rm'],
+          ['cat', '/etc/motd'],
+        );
+        expect(stdout, stderr).to.equal('from the image\n');
+      });
+    }
+
+    it('gives an image that it has', async () => {
+      const name = 'docker.io/library/linux:1';
+      await verb('save', '-o', saved, name);
+      await containerd.import(saved);
+      const env = {
+        CONTAINERD_ADDRESS: join(containerd.folder, 'c.sock'),
+        CONTAINERD_NAMESPACE: containerd.namespace,
+      };
+      expect((await call('run', ['--rm', `containerd:${name}`], env)).stdout).to.equal('from the image\n');
+      const none = await host.runnc(['run', '--store', store, 'containerd:docker.io/library/nothing:1'], {
+        env: { ...process.env, ...env },
+      });
+      expect(none.status).to.equal(125);
+      expect(none.stderr.trim())
+        .to.match(/^containerd: ctr image export .*: .*not found/)
+        .and.not.contain('\n');
+    });
+  });
+
+  describe('a registry', () => {
+    let registry: TestRegistry;
+    const config = join(host.folder, 'docker-config');
+    const as = { DOCKER_CONFIG: config };
+    before(async () => (registry = await TestRegistry.start({ users: { ada: 's3cret' } })));
+    after(() => registry.stop());
+
+    it('gives back what it got, to who is logged in, with the same digest', async () => {
+      const name = `${registry.host}/team/linux:1`;
+      const denied = await host.runnc(['push', '--store', store, 'linux:1', name], {
+        env: { ...process.env, ...as },
+      });
+      expect(denied.status).to.equal(1);
+      expect(denied.stderr).to.match(/not allowed: .*see "runnc login/);
+      const wrong = await host.runnc(['login', '-u', 'ada', '--password-stdin', registry.host], {
+        env: { ...process.env, ...as },
+        input: 'wrong\n',
+      });
+      expect([wrong.status, wrong.stderr.includes('not allowed')]).to.deep.equal([1, true]);
+      const login = await host.runnc(['login', '-u', 'ada', '--password-stdin', registry.host], {
+        env: { ...process.env, ...as },
+        input: 's3cret\n',
+      });
+      expect([login.status, login.stdout]).to.deep.equal([0, 'Login succeeded\n']);
+      const { digest } = await digestOf('linux:1');
+      expect((await call('push', ['linux:1', name], as)).stdout).to.equal(
+        `Digest: ${digest}\nPushed: ${name}\n`,
+      );
+      const other = join(host.folder, 'pulled');
+      const pull = await host.runnc(['pull', '--store', other, name], { env: { ...process.env, ...as } });
+      expect([pull.stdout, pull.stderr]).to.deep.equal([`Digest: ${digest}\nPulled: ${name}\n`, '']);
+      const run = await host.runnc(['run', '--store', other, '--rm', '--pull=always', name], {
+        env: { ...process.env, ...as },
+      });
+      expect(run.stdout, run.stderr).to.equal('from the image\n');
+      const logout = await host.runnc(['logout', registry.host], { env: { ...process.env, ...as } });
+      expect(logout.stdout).to.equal(`Credentials for ${registry.host} are removed\n`);
+    });
+  });
+
+  it('a proxy of the environment is asked for other hosts, and not for this one', async () => {
+    const asked: string[] = [];
+    const proxy = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      response.writeHead(404).end();
+    }).on('connect', (request, socket) => {
+      asked.push(request.url ?? '');
+      socket.on('error', () => undefined);
+      socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
+    });
+    proxy.listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const url = `http://127.0.0.1:${String((proxy.address() as AddressInfo).port)}`;
+    const env = { ...process.env, HTTPS_PROXY: url, HTTP_PROXY: url, NO_PROXY: '' };
+    const far = await host.runnc(['pull', '--insecure', '--store', store, 'registry.example/app'], { env });
+    expect([far.status, far.stderr]).to.deep.equal([
+      1,
+      'registry.example/app: manifest latest does not exist: status 404\n',
+    ]);
+    expect(asked).to.deep.equal(['registry.example:443', 'http://registry.example/v2/app/manifests/latest']);
+    asked.length = 0;
+    const near = await host.runnc(['pull', '--store', store, '127.0.0.1:4/app'], { env });
+    expect(near.stderr).to.equal('127.0.0.1:4: nobody listens there\n');
+    expect(asked).to.deep.equal([]);
+    proxy.close();
+    proxy.closeAllConnections();
+  });
+});
