@@ -247,10 +247,12 @@ export class RootfsStore {
   }
 
   #sweep(): void {
+    const begun = namesIn(`${this.folder}/building`).map((name) => name.replace(/\.lock$/, ''));
     for (const name of namesIn(`${this.folder}/tmp`)) {
       if (name.startsWith('removed-')) removeTree(`${this.folder}/tmp/${name}`);
-      else if (HEX.test(name)) this.#sweepBuild(name);
+      else begun.push(name);
     }
+    for (const hex of new Set(begun)) if (HEX.test(hex)) this.#sweepBuild(hex);
   }
 
   #sweepBuild(hex: string): void {
