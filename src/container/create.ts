@@ -145,10 +145,11 @@ async function createLocked(
   for (const fd of doors?.taskFds ?? []) keep(fd);
   if (doors?.cloneFd !== undefined) keep(doors.cloneFd);
   reached('cgroup-made');
+  const tender = tenderCommand({ ...prepared, kernelFd });
   const plan = planLaunch({
     spec,
     guest,
-    tender: tenderCommand({ ...prepared, kernelFd }),
+    tender,
     tenderFd,
     rootfsFd,
     stdio: options.stdio ?? [0, 1, 2],
@@ -183,7 +184,12 @@ async function createLocked(
   });
 
   if (record === undefined) throw new RunncError('INTERNAL', 'launch did not report the namespaces');
-  const complete: ContainerRecord = { ...record, cgroup: cgroup.state, complete: true };
+  const complete: ContainerRecord = {
+    ...record,
+    cgroup: cgroup.state,
+    ...(prepared.joinsAtStart === true ? { tenderArgv: tender.argv } : {}),
+    complete: true,
+  };
   reached('launched');
   try {
     if (options.pidFile !== undefined) writePidFile(options.pidFile, init.pid);

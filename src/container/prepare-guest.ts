@@ -25,6 +25,8 @@ export interface PreparedGuest extends Pick<
 > {
   /** How it is joined to the interfaces that its namespace may hold: to be called once the hooks have run. */
   readonly networking?: () => GuestNetworking<Pick<TenderInput, 'guest' | 'late'>>;
+  /** Its namespace is new and empty: what comes there until start is its. */
+  readonly joinsAtStart?: boolean;
   /** What init starts beside it, if any mount is to be served. */
   readonly fileServer?: FileServerPlan;
 }
@@ -188,6 +190,7 @@ async function prepareLinux(
   const { spec } = bundle;
   checkLinuxHost(process.arch, release());
   const isNetworked = hasNetwork(spec, options.hostConfig);
+  const joinsAtStart = networkMode(spec) === 'new';
   const mounts = await mountsOf(bundle, bindsOf(spec));
   const server = await serve(mounts, keep);
   const folders = mounts.filter((mount) => mount.kind === 'folder');
@@ -223,6 +226,7 @@ async function prepareLinux(
       ...(await segmentsOf(image, program.fixedBytes)),
     },
     ...(networking === undefined ? {} : { networking }),
+    joinsAtStart,
     ...(server === undefined ? {} : { fileServer: server.plan }),
   };
 }

@@ -34,6 +34,8 @@ export interface ContainerRecord {
   readonly controlFd?: number;
   /** What the guest took from its network namespace, if it has one to share. */
   readonly network?: NetworkRecord;
+  /** The tender's command line as create planned it, of a guest that takes what comes into its namespace before start. */
+  readonly tenderArgv?: readonly string[];
   /** Those that are still to run; config.json may have changed or gone by then. */
   readonly hooks: { readonly poststart: readonly Hook[]; readonly poststop: readonly Hook[] };
 }

@@ -1,4 +1,5 @@
 /** Lets the program of a created container run. */
+import { closeSync } from 'node:fs';
 import { errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import { start } from '../sandbox/start.ts';
@@ -20,7 +21,22 @@ export async function startLocked(locked: LockedContainer, record: ContainerReco
     default:
       throw new RunncError('STATE', `cannot start a container in the ${status} state`);
   }
-  await start(locked.fd, START_SOCKET);
+  const opened: number[] = [];
+  try {
+    const { tenderArgv } = record;
+    const late =
+      tenderArgv === undefined
+        ? undefined
+        : await (
+            await import('./join-at-start.ts')
+          ).joinAtStart(locked, record, tenderArgv, (fd) => {
+            opened.push(fd);
+            return fd;
+          });
+    await start(locked.fd, START_SOCKET, late);
+  } finally {
+    for (const fd of opened) closeSync(fd);
+  }
   reached('started');
   if (record.hooks.poststart.length === 0) return;
   const { runHooks } = await import('../oci/hooks.ts');

@@ -8,8 +8,10 @@ const NETWORK_ANNOTATION = 'io.runnc.network';
 export type NetworkMode =
   /** The host's own: no guest can have that. */
   | 'host'
-  /** There is nothing, or the guest is to leave alone what there is. */
+  /** The guest is to leave alone what there is. */
   | 'none'
+  /** A new namespace: nothing is there unless somebody puts it there before the start. */
+  | 'new'
   /** Whatever the namespace holds once the hooks have run. */
   | 'namespace';
 
@@ -35,7 +37,7 @@ export function networkMode({
   if (namespace.path !== undefined && namespace.path !== '')
     return isHosts(namespace.path) ? 'host' : 'namespace';
   // A new namespace has only what a hook puts there.
-  return (hooks?.prestart ?? []).length + (hooks?.createRuntime ?? []).length > 0 ? 'namespace' : 'none';
+  return (hooks?.prestart ?? []).length + (hooks?.createRuntime ?? []).length > 0 ? 'namespace' : 'new';
 }
 
 /**

@@ -1,7 +1,9 @@
 /** What the runtime says to a container's init that waits for start. */
 import { closeSync } from 'node:fs';
 import { errnoOf, RunncError } from '../errors.ts';
-import { connectUnix, receiveMessage, sendMessage } from '../native.ts';
+import { connectUnix, receiveMessage, sealedMemfd, sendMessage } from '../native.ts';
+import { encodeStrings } from './encode-plan.ts';
+import type { LateTender } from './launch.ts';
 import { endedEarly, failureOf, INIT_HOLD_MS, kindOf, message } from './init-messages.ts';
 
 /**
@@ -9,13 +11,27 @@ import { endedEarly, failureOf, INIT_HOLD_MS, kindOf, message } from './init-mes
  * tender; resolves when the tender has been executed. Rejects with init's own message (HOOK, EXEC_DENIED, HOST),
  * and with STATE if nobody listens there any more (already started, or dead).
  */
-export async function start(directoryFd: number, name: string): Promise<void> {
+export async function start(directoryFd: number, name: string, late?: LateTender): Promise<void> {
   const connection = connectToInit(directoryFd, name);
   try {
-    sendMessage(connection, Buffer.from(message.start));
+    sendStart(connection, late);
     await readVerdict(connection);
   } finally {
     closeSync(connection);
+  }
+}
+
+/** `late`: in place of the plan's. */
+function sendStart(connection: number, late: LateTender | undefined): void {
+  if (late === undefined) {
+    sendMessage(connection, Buffer.from(message.start));
+    return;
+  }
+  const argvFd = sealedMemfd('runnc-tender', encodeStrings(late.argv), 'data');
+  try {
+    sendMessage(connection, Buffer.from(message.start), [argvFd, ...late.lateDescriptors]);
+  } finally {
+    closeSync(argvFd);
   }
 }
 

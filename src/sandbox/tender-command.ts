@@ -1,5 +1,5 @@
 /** The tender's command line (tender/spt), with descriptors instead of paths: it runs where there are no files. */
-import type { Guest } from '../guest/guest.ts';
+import type { Extra, Guest } from '../guest/guest.ts';
 import { formatMac } from '../network/guest-network.ts';
 import type { FixedProgram } from '../rootfs/fixed-program.ts';
 import type { TenderCommand } from './plan.ts';
@@ -37,6 +37,8 @@ export interface LateInput {
   /** Plain taps, by the manifest's names. */
   readonly nets: readonly NetInput[];
   readonly channels?: readonly Pick<ChannelInput, 'name' | 'fd'>[];
+  /** That these take, beside the guest's others. */
+  readonly extras?: readonly Extra[];
 }
 
 export interface NetInput {
@@ -71,11 +73,56 @@ export interface ChannelInput {
 /** Where tenderCommand() puts the runtime's end of the control channel. */
 export const CONTROL_DESCRIPTOR = FIRST_DESCRIPTOR;
 
+const BOOT_CONFIG = '--boot-config=';
+const ALLOW_EXTRAS = '--allow-extras=';
+
+/** Gives a descriptor its number in the tender: "@128". */
+type Pass = (fd: number) => string;
+
+function lateOptions({ vnetFds, channels = [], nets }: LateInput, pass: Pass): string[] {
+  return [
+    ...vnetFds.map((fd) => `--vnet=${pass(fd)}`),
+    ...channels.map(({ name, fd }) => `--channel=${name}=${pass(fd)}`),
+    ...nets.flatMap(({ name, fd, mac, mtu }) => [
+      `--net:${name}=${pass(fd)}`,
+      `--net-mac:${name}=${formatMac(mac)}`,
+      `--net-mtu:${name}=${String(mtu)}`,
+    ]),
+  ];
+}
+
+function latePass(descriptors: number[]): Pass {
+  return (fd) => `@${String(FIRST_LATE_DESCRIPTOR + descriptors.push(fd) - 1)}`;
+}
+
+/** A command line that was made without them, for a Linux guest. */
+export function withLate(
+  argv: readonly string[],
+  late: LateInput,
+): Pick<TenderCommand, 'argv' | 'lateDescriptors'> {
+  const lateDescriptors: number[] = [];
+  const pass = latePass(lateDescriptors);
+  const end = argv.indexOf('--');
+  const options = argv.slice(0, end).map((option) => {
+    if (option.startsWith(BOOT_CONFIG) && late.bootConfigFd !== undefined) {
+      return `${BOOT_CONFIG}${pass(late.bootConfigFd)}`;
+    }
+    return option.startsWith(ALLOW_EXTRAS) ? [option, ...(late.extras ?? [])].join(',') : option;
+  });
+  return { argv: [...options, ...lateOptions(late, pass), ...argv.slice(end)], lateDescriptors };
+}
+
+/** The number of the descriptor that an option names, in init as in the tender. */
+export function descriptorOf(argv: readonly string[], option: string): number {
+  const value = argv.find((one) => one.startsWith(`${option}=@`)) ?? '';
+  return Number(value.slice(option.length + 2));
+}
+
 export function tenderCommand(input: TenderInput): TenderCommand {
   const { guest, kernelFd, memoryMib, blocks, linux, control, late } = input;
   const descriptors: number[] = [];
   const lateDescriptors: number[] = [];
-  const passLate = (fd: number): string => `@${String(FIRST_LATE_DESCRIPTOR + lateDescriptors.push(fd) - 1)}`;
+  const passLate = latePass(lateDescriptors);
   const pass = (fd: number): string => `@${String(FIRST_DESCRIPTOR + descriptors.push(fd) - 1)}`;
   const argv = [guest.title ?? 'runnc', `--mem=${String(memoryMib)}`];
   // First: where the runtime's end is found is written down, whatever else there is.
@@ -87,7 +134,7 @@ export function tenderCommand(input: TenderInput): TenderCommand {
   if (linux !== undefined) {
     const bootConfig = pass(linux.bootConfigFd);
     argv.push(`--rootfs=${pass(linux.rootfsFd)}`);
-    argv.push(`--boot-config=${late?.bootConfigFd === undefined ? bootConfig : passLate(late.bootConfigFd)}`);
+    argv.push(`${BOOT_CONFIG}${late?.bootConfigFd === undefined ? bootConfig : passLate(late.bootConfigFd)}`);
     for (const fd of linux.imageFds) argv.push(`--image=${pass(fd)}`);
     if (linux.segmentsFd !== undefined) argv.push(`--segments=${pass(linux.segmentsFd)}`);
     for (const { name, fd, windowFd } of linux.channels ?? []) {
@@ -98,12 +145,8 @@ export function tenderCommand(input: TenderInput): TenderCommand {
       argv.push(`--program=${String(offset)},${String(size)},${String(address)}`);
     }
   }
-  for (const fd of late?.vnetFds ?? []) argv.push(`--vnet=${passLate(fd)}`);
-  for (const { name, fd } of late?.channels ?? []) argv.push(`--channel=${name}=${passLate(fd)}`);
-  for (const { name, fd, mac, mtu } of late?.nets ?? []) {
-    argv.push(`--net:${name}=${passLate(fd)}`, `--net-mac:${name}=${formatMac(mac)}`);
-    argv.push(`--net-mtu:${name}=${String(mtu)}`);
-  }
-  if (guest.allowedExtras.length > 0) argv.push(`--allow-extras=${guest.allowedExtras.join(',')}`);
+  if (late !== undefined) argv.push(...lateOptions(late, passLate));
+  const extras = [...new Set([...guest.allowedExtras, ...(late?.extras ?? [])])];
+  if (extras.length > 0) argv.push(`${ALLOW_EXTRAS}${extras.join(',')}`);
   return { argv: [...argv, '--', pass(kernelFd), ...guest.args], descriptors, lateDescriptors };
 }

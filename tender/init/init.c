@@ -207,7 +207,19 @@ static void report_namespaces(const struct init *init)
     close(pidfd);
 }
 
-/* The hooks' states, and what the tender gets of the network, which is there only now. */
+/* What the tender gets of the network, which is there only now: its command line and descriptors. */
+static void take_late(struct init *init, const int *fds, int count)
+{
+    struct plan *plan = &init->plan;
+    if (!plan_read_tender(plan, fds[0])) fail(init, FAILURE_HOST, "init does not understand the network's part");
+    close(fds[0]);
+    for (int i = 1; i < count; i++, plan->late_fds++) {
+        if (dup3(fds[i], LATE_FIRST + (int)plan->late_fds, O_CLOEXEC) < 0) fail_errno(init, "network: descriptor of the tender");
+        close(fds[i]);
+    }
+}
+
+/* The hooks' states, and what comes of the network. */
 static void await_continue(struct init *init)
 {
     struct plan *plan = &init->plan;
@@ -218,13 +230,7 @@ static void await_continue(struct init *init)
         init->create_state = fds[0];
         init->start_state = fds[1];
     }
-    if (count == states) return;
-    if (!plan_read_tender(plan, fds[states])) fail(init, FAILURE_HOST, "init does not understand the network's part");
-    close(fds[states]);
-    for (int i = states + 1; i < count; i++, plan->late_fds++) {
-        if (dup3(fds[i], LATE_FIRST + (int)plan->late_fds, O_CLOEXEC) < 0) fail_errno(init, "network: descriptor of the tender");
-        close(fds[i]);
-    }
+    if (count > states) take_late(init, fds + states, count - states);
 }
 
 static void set_sysctls(const struct init *init)
@@ -309,9 +315,10 @@ static void die_of_signals(void)
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) sigaction(signals[i], &action, NULL);
 }
 
-/* Returns the connection on which start was asked for. */
-static int wait_for_start(int listener)
+/* Until start is asked for; init->peer is who asked. The network may have come only after create: then with its part. */
+static void wait_for_start(struct init *init, int listener)
 {
+    int fds[1 + LATE_MAX], count;
     for (;;) {
         int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (connection < 0) {
@@ -319,13 +326,14 @@ static int wait_for_start(int listener)
             abandon();
         }
         char request = 0;
-        ssize_t length;
-        do {
-            length = read(connection, &request, 1);
-        } while (length < 0 && errno == EINTR);
-        if (length == 1 && request == MSG_START) return connection;
+        bool whole = receive_descriptors(connection, &request, fds, 1 + LATE_MAX, &count);
+        init->peer = connection;
+        if (whole && request == MSG_START) break;
+        for (int i = 0; i < count; i++) close(fds[i]);
+        init->peer = -1;
         close(connection); /* a caller that died before it could ask */
     }
+    if (count > 0) take_late(init, fds, count);
 }
 
 static void execute_tender(const struct init *init)
@@ -433,7 +441,7 @@ int main(int argc, char **argv)
     close(init.peer);
     init.peer = -1;
 
-    init.peer = wait_for_start(plan->start_fd);
+    wait_for_start(&init, plan->start_fd);
     step(&init, STEP_START_REQUESTED);
     if (plan->n_start_hooks > 0) {
         step(&init, STEP_START_CONTAINER_HOOKS);

@@ -45,10 +45,9 @@ void send_message(const struct init *init, char kind, const void *data, size_t l
     }
 }
 
-int expect_descriptors(const struct init *init, char kind, int *fds, int min, int max)
+bool receive_descriptors(int peer, char *kind, int *fds, int max, int *count)
 {
-    char got = 0;
-    struct iovec part = {&got, 1};
+    struct iovec part = {kind, 1};
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE((3 + LATE_MAX) * sizeof(int))];
@@ -56,18 +55,29 @@ int expect_descriptors(const struct init *init, char kind, int *fds, int min, in
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t length;
+    *count = 0;
     do {
-        length = recvmsg(init->peer, &message, MSG_CMSG_CLOEXEC);
+        length = recvmsg(peer, &message, MSG_CMSG_CLOEXEC);
     } while (length < 0 && errno == EINTR);
-    if (length <= 0) abandon();
+    if (length <= 0) return false;
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     size_t bytes = header != NULL && header->cmsg_type == SCM_RIGHTS ? header->cmsg_len - CMSG_LEN(0) : 0;
-    bool fits = bytes >= (size_t)min * sizeof(int) && bytes <= (size_t)max * sizeof(int);
-    if (got != kind || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !fits) {
+    if (bytes > (size_t)max * sizeof(int)) return false;
+    if (bytes > 0) memcpy(fds, CMSG_DATA(header), bytes);
+    *count = (int)(bytes / sizeof(int));
+    return (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+}
+
+int expect_descriptors(const struct init *init, char kind, int *fds, int min, int max)
+{
+    char got = 0;
+    int count;
+    bool whole = receive_descriptors(init->peer, &got, fds, max, &count);
+    if (got == 0) abandon();
+    if (got != kind || !whole || count < min) {
         fail(init, FAILURE_HOST, "init does not understand the runtime (message %d in place of %d)", got, kind);
     }
-    if (bytes > 0) memcpy(fds, CMSG_DATA(header), bytes);
-    return (int)(bytes / sizeof(int));
+    return count;
 }
 
 void expect_message(const struct init *init, char kind, int *fds, int n_fds)

@@ -27,7 +27,7 @@ enum {
     /* If the plan has hooks, with two descriptors: OCI state for createContainer and startContainer. Then, if the network
      * makes a difference to the tender, its command line (plan_read_tender) and up to LATE_MAX descriptors more. */
     MSG_CONTINUE = 'G',
-    MSG_START = 'S',
+    MSG_START = 'S', /* with descriptors as MSG_CONTINUE has behind the states, if the network came only now */
 };
 
 /* The tender's late descriptors have the numbers from LATE_FIRST on: above all of the plan's, which are 63 block
@@ -78,6 +78,12 @@ void step(const struct init *init, enum step step);
 
 /* Sends `kind`, `length` bytes of `data` and, unless it is -1, a descriptor. Ends init if the peer is gone. */
 void send_message(const struct init *init, char kind, const void *data, size_t length, int fd);
+
+/*
+ * Waits for a message of one byte and at most `max` descriptors (3 + LATE_MAX are the most there can be). False: the
+ * peer is gone, or there were more. `kind` is left alone if nothing came.
+ */
+bool receive_descriptors(int peer, char *kind, int *fds, int max, int *count);
 
 /* Waits for a message of just `kind` with `n_fds` descriptors. Ends init if the peer is gone. */
 void expect_message(const struct init *init, char kind, int *fds, int n_fds);

@@ -91,6 +91,16 @@ export class Containerd {
     return this.try(...own, image, id, ...command);
   }
 
+  /** `ctr run`, for a caller that starts it itself; `image` is a folder with --rootfs. */
+  command(
+    id: string,
+    options: readonly string[],
+    image: string,
+    command: readonly string[],
+  ): readonly string[] {
+    return ['ctr', ...this.#client, 'run', '--runc-binary', runtime, ...options, image, id, ...command];
+  }
+
   /** CREATED, RUNNING, PAUSED or STOPPED; undefined without a task. */
   async status(id: string): Promise<string | undefined> {
     return (await this.#task(id))?.[2];
