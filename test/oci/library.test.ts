@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type * as runnc from '../../src/index.ts';
+import { Rootfs } from '../linux-programs/rootfs.ts';
 import { Playground, until } from '../support/bundle.ts';
 import { needs } from '../support/paths.ts';
 
@@ -125,5 +126,24 @@ describe('the library', () => {
     const before = descriptors();
     expect(await statuses()).to.deep.equal([0, 1, 2, 3, 4, 5, 6, 7]);
     expect(descriptors()).to.equal(before);
+  });
+
+  it('runs a program beside that of a Linux container', async () => {
+    const rootfs = new Rootfs();
+    try {
+      const bundle = rootfs.bundle(host, ['busybox', 'sleep', '1000']);
+      const container = await Container.create({ id: 'lib', bundle, root, stdio: stdio() });
+      await container.start();
+      const process = { args: ['busybox', 'sh', '-c', 'echo out; exit 7'], cwd: '/', env: ['PATH=/usr/bin'] };
+      const program = await container.exec({ process, stdio: stdio() });
+      expect(await program.wait()).to.deep.equal({ type: 'exited', code: 7 });
+      expect(printed()).to.equal('out\n');
+      const waiting = await container.exec({ process: { ...process, args: ['busybox', 'sleep', '1000'] } });
+      waiting.kill(15);
+      expect(await waiting.wait()).to.deep.equal({ type: 'exited', code: 143 });
+      await container.delete({ force: true });
+    } finally {
+      rootfs.remove();
+    }
   });
 });

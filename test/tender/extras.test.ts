@@ -365,6 +365,39 @@ describe('extras of the tender', () => {
       expect(text).to.equal('files\nread=12\nwritten=12\n');
     });
 
+    it('with --keep, the other end stays open in the process, and the filter allows nothing on it', async () => {
+      const options = [allowed, '--channel=files=@3', '--keep=@4'];
+      const other = openSync(config, 'r+');
+      try {
+        const { stdout, stderr } = await withChannel(
+          'channel',
+          ['--seccomp-dump', ...options],
+          () => undefined,
+          other,
+        );
+        expect(stdout.toString(), stderr).to.match(/read\(fd = 3\)/);
+        expect(stdout.toString()).not.to.match(/fd = 4\b/);
+        const running = await withChannel(
+          'channel',
+          options,
+          (near) => sendMessage(near, Buffer.from('hello')),
+          other,
+        );
+        expect(running.stdout.toString(), running.stderr).to.equal('files\nread=5\nwritten=5\n');
+        for (const wrong of ['--keep=/dev/null', '--keep=4'])
+          expectRefusal(
+            await withChannel('info', [allowed, wrong], () => undefined, other),
+            'is not @ and the number',
+          );
+        expectRefusal(
+          await withChannel('info', [...options, '--keep=@3'], () => undefined, other),
+          'two devices',
+        );
+      } finally {
+        closeSync(other);
+      }
+    });
+
     it('shares a sealed window with the guest', async () => {
       const window = windowMemfd('window', 8192);
       const option = '--channel=files=@3,window=@4';
