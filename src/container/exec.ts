@@ -84,13 +84,7 @@ export async function execInContainer(
       if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
       acknowledge(report);
       await reap(first);
-      return {
-        pid,
-        kill: (signal) => {
-          signalProxy(proxy, signal);
-        },
-        wait: () => reap(proxy),
-      };
+      return running(proxy);
     } catch (error) {
       // They end by themselves when they find the report closed; this way they are gone when the caller hears of it.
       for (const one of processes) signalProxy(one, SIGKILL);
@@ -103,6 +97,23 @@ export async function execInContainer(
 }
 
 const SIGKILL = 9;
+
+function running(proxy: SpawnedProcess): ExecProcess {
+  // Once it is reaped its descriptor is closed, and the number may be another one's.
+  let isReaped = false;
+  return {
+    pid: proxy.pid,
+    kill: (signal) => {
+      if (!isReaped) signalProxy(proxy, signal);
+    },
+    wait: async () => {
+      const status = await waitExit(proxy.pidfd, EXIT_HOLD_MS);
+      isReaped = true;
+      closeSync(proxy.pidfd);
+      return status;
+    },
+  };
+}
 
 /** Throws UNSUPPORTED for a guest that runs one program. */
 export function checkSupport(record: ContainerRecord): void {

@@ -11,10 +11,13 @@ import {
   socketPair,
 } from '../native.ts';
 
-/** All that a program may be sent; those that mean this process itself, or its children, are not passed on. */
+/**
+ * All that a program may be sent; those that mean this process itself, or its children, are not passed on: in the
+ * background SIGTTIN and SIGTTOU stop it before it sets its terminal, as any program.
+ */
 const FORWARDED: readonly NodeJS.Signals[] = [
   ...(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGCONT'] as const),
-  ...(['SIGTSTP', 'SIGTTIN', 'SIGTTOU', 'SIGVTALRM', 'SIGIO', 'SIGPWR', 'SIGXCPU', 'SIGXFSZ'] as const),
+  ...(['SIGTSTP', 'SIGVTALRM', 'SIGIO', 'SIGPWR', 'SIGXCPU', 'SIGXFSZ'] as const),
 ];
 
 /** Passes the signals that this process gets on to the program that it stands for. */

@@ -591,6 +591,15 @@ describe('exec', function () {
       }
     });
 
+    it('-t in the background stops until it is in the foreground', async () => {
+      const exec = `${runtime} --root ${host.root} exec -t box sh -c 'echo shown; exit 6'`;
+      const { stdout } = await onTerminal('bash', [
+        '-c',
+        `set -m; ${exec} & wait; echo; fg > /dev/null; echo "ended $?"`,
+      ]);
+      expect(stdout).to.match(/Stopped .*exec -t box [^]*\r\nshown\r\nended 6\r\n$/);
+    });
+
     it("-t is on the caller's own one", async () => {
       const { status, stdout } = await onTerminal(
         runtime,
