@@ -3,7 +3,9 @@
  * operation follows from the seed alone, and what is read must be what the model has.
  *
  *   fsx FILE SEED OPERATIONS [crash]
- *   fsx - SEED OPERATIONS crash      the model alone: a line "N HASH SIZE" after each operation
+ *   fsx - SEED OPERATIONS crash FIRST
+ *                                    the model alone: a line "N HASH SIZE" after each operation from FIRST on
+ *   fsx FILE                         "HASH SIZE" of a file
  *
  * crash: no shared mappings, whose stores nobody has promised to keep, and no write that a
  * server may do in two; a line "kept N" for each fsync: operation N and all before are to be there.
@@ -240,17 +242,26 @@ static uint64_t hash(void)
 
 int main(int argc, char **argv)
 {
+    path = argv[1];
+    if (argc == 2) {
+        ssize_t got = read(open(path, O_RDONLY), model, FILE_MAX);
+        if (got < 0)
+            die("read");
+        size = (size_t)got;
+        printf("%016llx %zu\n", (unsigned long long)hash(), size);
+        return 0;
+    }
     if (argc < 4)
         return 2;
-    path = argv[1];
     state = strtoull(argv[2], NULL, 10) * 0x9e3779b97f4a7c15ull + 88172645463325252ull;
     crash = argc > 4;
+    const unsigned long first = argc > 5 ? strtoul(argv[5], NULL, 10) : 0;
     const unsigned long count = strtoul(argv[3], NULL, 10);
     if (strcmp(path, "-") != 0 && (fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644)) < 0)
         die("open");
     for (operation = 1; operation <= count; operation++) {
         step();
-        if (fd < 0)
+        if (fd < 0 && operation >= first)
             printf("%lu %016llx %zu\n", operation, (unsigned long long)hash(), size);
     }
     if (fd >= 0) {
