@@ -25,6 +25,11 @@ static ssize_t transfer(long call, int fd, void *data, size_t size, uint64_t off
     return syscall(call, fd, &piece, 1, offset, 0l, flags); /* musl 1.2.3 has no preadv2 */
 }
 
+ssize_t read_now(int fd, void *data, size_t size, uint64_t offset)
+{
+    return transfer(SYS_preadv2, fd, data, size, offset, RWF_NOWAIT);
+}
+
 /* What can be had without waiting for a disk, here and now; the rest is a worker's. */
 int op_read(struct server *server, const struct request *request, struct runnc_files_reply *reply)
 {
@@ -35,7 +40,7 @@ int op_read(struct server *server, const struct request *request, struct runnc_f
 
     if (handle == NULL)
         return EBADF;
-    got = transfer(SYS_preadv2, handle->fd, data, head->size, head->offset, RWF_NOWAIT);
+    got = read_now(handle->fd, data, head->size, head->offset);
     if (got < (ssize_t)head->size) {
         struct stat status;
         const bool at_end = got >= 0 && fstat(handle->fd, &status) == 0 &&

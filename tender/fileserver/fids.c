@@ -35,19 +35,10 @@ int fid_check_new(struct server *server, uint32_t number)
     return server->fids[number].kind == FID_FREE ? 0 : EBUSY;
 }
 
-int fid_set(struct server *server, uint32_t number, int fd, enum fid_kind kind, const struct fid *like)
+void fid_set(struct server *server, uint32_t number, int fd, enum fid_kind kind, uint32_t mode, const struct fid *like)
 {
-    struct stat status;
-
-    if (fstat(fd, &status) != 0) {
-        const int error = errno;
-
-        close(fd);
-        return error;
-    }
-    server->fids[number] = (struct fid){
-        .fd = fd, .kind = (uint8_t)kind, .readonly = like->readonly, .type = status.st_mode & S_IFMT};
-    return 0;
+    server->fids[number] =
+        (struct fid){.fd = fd, .kind = (uint8_t)kind, .readonly = like->readonly, .type = mode & S_IFMT};
 }
 
 void fid_clunk(struct server *server, uint32_t number)

@@ -36,12 +36,11 @@ static int take_node(struct server *server, const struct fid *folder, const char
 
     if (fd < 0)
         return errno;
-    error = fid_set(server, number, fd, FID_NODE, folder);
-    if (error != 0)
-        return error;
     error = get_attr(fd, attr);
-    if (error != 0)
-        fid_clunk(server, number);
+    if (error == 0)
+        fid_set(server, number, fd, FID_NODE, attr->mode, folder);
+    else
+        close(fd);
     return error;
 }
 
@@ -55,18 +54,6 @@ static int begin_change(struct server *server, const struct runnc_files_request 
     if ((*folder)->readonly)
         return EROFS;
     return become(server, head->uid, head->gid);
-}
-
-int op_walk(struct server *server, const struct request *request, struct runnc_files_reply *reply)
-{
-    const struct fid *folder = fid_folder(server, request->head.fid);
-    int error = fid_check_new(server, request->head.new_fid);
-
-    if (folder == NULL)
-        return EBADF;
-    if (error == 0)
-        error = become(server, request->head.uid, request->head.gid);
-    return error != 0 ? error : take_node(server, folder, request->name, request->head.new_fid, &reply->attr);
 }
 
 static bool writes(int flags)
@@ -90,13 +77,13 @@ static int open_node(struct server *server, const struct fid *node, const struct
     if (fd < 0)
         return errno;
     error = get_attr(fd, attr);
-    if (error == 0)
-        error = fid_set(server, head->new_fid, fd, FID_HANDLE, node);
-    else
+    if (error != 0) {
         close(fd);
-    if (error == 0)
-        server->fids[head->new_fid].writable = (flags & O_ACCMODE) != O_RDONLY;
-    return error;
+        return error;
+    }
+    fid_set(server, head->new_fid, fd, FID_HANDLE, attr->mode, node);
+    server->fids[head->new_fid].writable = (flags & O_ACCMODE) != O_RDONLY;
+    return 0;
 }
 
 static int open_by_name(struct server *server, const struct request *request, struct runnc_files_attr *attr)
@@ -138,29 +125,6 @@ int op_open(struct server *server, const struct request *request, struct runnc_f
     return node == NULL ? EBADF : open_node(server, node, head, &reply->attr);
 }
 
-/* A regular file that was just made and is open: its handle, if one is asked for, and its node. */
-static int take_made(struct server *server, const struct runnc_files_request *head, const struct fid *folder, int fd,
-                     struct runnc_files_attr *attr)
-{
-    const int node = reopen(fd, O_PATH, 0);
-    int error = node < 0 ? errno : get_attr(fd, attr);
-
-    if (error == 0)
-        error = fid_set(server, head->new_fid, node, FID_NODE, folder);
-    else if (node >= 0)
-        close(node);
-    if (error != 0 || head->handle_fid == 0) {
-        close(fd);
-        return error;
-    }
-    error = fid_set(server, head->handle_fid, fd, FID_HANDLE, folder);
-    if (error != 0)
-        fid_clunk(server, head->new_fid);
-    else
-        server->fids[head->handle_fid].writable = ((int)head->flags & O_ACCMODE) != O_RDONLY;
-    return error;
-}
-
 static int check_made(struct server *server, const struct runnc_files_request *head)
 {
     int error = fid_check_new(server, head->new_fid);
@@ -171,6 +135,67 @@ static int check_made(struct server *server, const struct runnc_files_request *h
                        ((int)head->flags & O_ACCMODE) == O_ACCMODE || ((int)head->flags & O_DIRECTORY) != 0))
         error = EINVAL;
     return error;
+}
+
+/* What most walks are for, in the same message: the file is opened, and a small one is read. */
+static void open_and_read(struct server *server, const struct runnc_files_request *head, struct runnc_files_reply *reply)
+{
+    struct runnc_files_request open = *head;
+    struct runnc_files_attr attr;
+    const struct fid *handle;
+
+    open.new_fid = head->handle_fid;
+    if (open_node(server, &server->fids[head->new_fid], &open, &attr) != 0)
+        return; /* it is known all the same; who opens it is told why not */
+    reply->value = 1;
+    handle = &server->fids[head->handle_fid];
+    if (handle->type != S_IFREG || attr.size > head->size)
+        return;
+    const ssize_t got = read_now(handle->fd, window_range(server, head), attr.size, 0);
+    if (got == (ssize_t)attr.size) {
+        reply->value2 = 1;
+        reply->value3 = attr.size;
+    }
+}
+
+int op_walk(struct server *server, const struct request *request, struct runnc_files_reply *reply)
+{
+    const struct runnc_files_request *head = &request->head;
+    const struct fid *folder = fid_folder(server, head->fid);
+    int error = check_made(server, head);
+
+    if (folder == NULL)
+        return EBADF;
+    if (error == 0)
+        error = become(server, head->uid, head->gid);
+    if (error == 0)
+        error = take_node(server, folder, request->name, head->new_fid, &reply->attr);
+    if (error == 0 && head->handle_fid != 0)
+        open_and_read(server, head, reply);
+    return error;
+}
+
+/* A regular file that was just made and is open: its handle, if one is asked for, and its node. */
+static int take_made(struct server *server, const struct runnc_files_request *head, const struct fid *folder, int fd,
+                     struct runnc_files_attr *attr)
+{
+    const int node = reopen(fd, O_PATH, 0);
+    int error = node < 0 ? errno : get_attr(fd, attr);
+
+    if (error != 0) {
+        if (node >= 0)
+            close(node);
+        close(fd);
+        return error;
+    }
+    fid_set(server, head->new_fid, node, FID_NODE, attr->mode, folder);
+    if (head->handle_fid == 0) {
+        close(fd);
+        return 0;
+    }
+    fid_set(server, head->handle_fid, fd, FID_HANDLE, attr->mode, folder);
+    server->fids[head->handle_fid].writable = ((int)head->flags & O_ACCMODE) != O_RDONLY;
+    return 0;
 }
 
 int op_create(struct server *server, const struct request *request, struct runnc_files_reply *reply)

@@ -32,18 +32,22 @@ static int op_attach(struct server *server, const struct request *request, struc
     fd = (int)syscall(SYS_fcntl, FIRST_MOUNT_FD + (int)head->value, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return errno;
-    error = fid_set(server, head->new_fid, fd, FID_NODE,
-                    &(struct fid){.readonly = server->readonly[head->value]});
-    if (error != 0)
+    error = get_attr(fd, &reply->attr);
+    if (error != 0) {
+        close(fd);
         return error;
+    }
+    fid_set(server, head->new_fid, fd, FID_NODE, reply->attr.mode,
+            &(struct fid){.readonly = server->readonly[head->value]});
     reply->value = server->readonly[head->value];
-    return get_attr(fd, &reply->attr);
+    return 0;
 }
 
 static int op_clunk(struct server *server, const struct request *request, struct runnc_files_reply *reply)
 {
+    (void)server;
+    (void)request;
     (void)reply;
-    fid_clunk(server, request->head.fid);
     return NO_REPLY;
 }
 
@@ -60,7 +64,7 @@ static const struct {
 } OPERATIONS[] = {
     [FILES_HELLO] = {op_hello, 0},
     [FILES_ATTACH] = {op_attach, 0},
-    [FILES_WALK] = {op_walk, NAME},
+    [FILES_WALK] = {op_walk, NAME | WINDOW},
     [FILES_GETATTR] = {op_getattr, 0},
     [FILES_SETATTR] = {op_setattr, 0},
     [FILES_OPEN] = {op_open, MAY_NAME},
@@ -141,6 +145,9 @@ static void answer(struct server *server, const struct request *request, bool we
     struct runnc_files_reply reply = {.tag = head->tag};
     int error = EINVAL;
 
+    for (size_t i = 0; well_formed && i < sizeof head->forget / sizeof head->forget[0]; i++)
+        if (head->forget[i] != 0)
+            fid_clunk(server, head->forget[i]);
     if (well_formed && head->op < sizeof OPERATIONS / sizeof OPERATIONS[0] && OPERATIONS[head->op].run != NULL) {
         error = server->greeted || head->op == FILES_HELLO ? check(server, request, OPERATIONS[head->op].needs)
                                                            : EPROTO;

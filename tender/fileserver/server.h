@@ -82,8 +82,8 @@ struct fid *fid_folder(struct server *server, uint32_t number); /* a node that i
 struct fid *fid_handle(struct server *server, uint32_t number, uint32_t type);
 /* May the number become a new fid? 0, EINVAL, EBUSY. */
 int fid_check_new(struct server *server, uint32_t number);
-/* Takes fd, also on failure (errno is returned). `like` gives the mount's rights. */
-int fid_set(struct server *server, uint32_t number, int fd, enum fid_kind kind, const struct fid *like);
+/* Takes fd, which is open on something of this mode. `like` gives the mount's rights. */
+void fid_set(struct server *server, uint32_t number, int fd, enum fid_kind kind, uint32_t mode, const struct fid *like);
 void fid_clunk(struct server *server, uint32_t number);
 /* Opens what is behind a descriptor once more: nothing else can be meant. -1 with errno. */
 int reopen(int fd, int flags, uint32_t mode);
@@ -97,6 +97,9 @@ struct fd_name fd_name(int fd);
 int get_attr(int fd, struct runnc_files_attr *attr);
 /* Files are made, and rights of network file systems looked at, as this user. EOVERFLOW: it is not mapped. */
 int become(struct server *server, uint32_t uid, uint32_t gid);
+
+/* data.c: as far as it needs no waiting. */
+ssize_t read_now(int fd, void *data, size_t size, uint64_t offset);
 
 /* The request's range of the window; NULL: it is not within. */
 void *window_range(const struct server *server, const struct runnc_files_request *head);

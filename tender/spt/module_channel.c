@@ -110,7 +110,9 @@ static void setup_channel(struct tender *tender, const char *value)
             fail("%s: expected window=@FD, got '%s'", what, window + 1);
         map_window(tender, channel, source, what);
     }
-    if ((errno = watch(tender, channel->fd, EPOLLIN | EPOLLOUT, RUNNC_EPOLL_CHANNEL + index)) != 0)
+    /* Each message that the helper takes makes room: a guest that asks and is answered would be woken twice for each. */
+    if ((errno = watch(tender, channel->fd, window != NULL ? EPOLLIN : EPOLLIN | EPOLLOUT,
+                       RUNNC_EPOLL_CHANNEL + index)) != 0)
         fail_errno("%s: cannot wait for it", what);
     pinned = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)channel->fd);
     filter_allow(&tender->filter, channel->name, read, pinned);

@@ -161,6 +161,8 @@ static size_t make(uint8_t *message, uint32_t tag)
     r->atime_nsec = odd32(draw(1000000000));
     r->mtime_nsec = odd32(draw(1000000000));
     r->reserved = draw(100) ? 0 : 1;
+    if (draw(8) == 0)
+        r->forget[draw(4)] = odd32(draw(FIDS));
     /* What every working guest has: a root, and some names that are found. */
     if (draw(4) == 0) {
         r->op = FILES_ATTACH;

@@ -99,8 +99,9 @@ describe('the file server', function () {
     fs.writeFileSync(join(volume, 'folder/secret'), 'inside\n');
     fs.symlinkSync(outside, join(volume, 'link'));
     fs.symlinkSync('..', join(volume, 'up'));
+    fs.symlinkSync('folder', join(volume, 'd'));
     const script = `
-      echo begins
+      cat /data/d/secret; echo begins
       for n in $(seq 1500); do cat /data/d/secret /data/d/../d/secret /data/up/elsewhere/secret; done 2>/dev/null
       ls -a /data/..
       cd /data/folder; mv /data/folder /data/moved; cat ../../elsewhere/secret ../../../elsewhere/secret`;
@@ -110,6 +111,7 @@ describe('the file server', function () {
     const ended = call.end().finally(() => {
       running = false;
     });
+    fs.unlinkSync(join(volume, 'd'));
     while (running) {
       for (const name of ['folder', 'link']) {
         if (fs.existsSync(join(volume, 'moved'))) break;

@@ -64,7 +64,8 @@ enum runnc_extra {
      * info's channels. Or UDP sockets connected to a service of the container's
      * network namespace (its name server). read and write on these descriptors, non-blocking: EAGAIN.
      * In the epoll set with EPOLLIN and EPOLLOUT, edge-triggered with stdio. A
-     * channel may have a window: memory that guest and helper share.
+     * channel may have a window, memory that guest and helper share: then without
+     * EPOLLOUT, for there messages are few and small.
      */
     RUNNC_EXTRA_CHANNEL = 1u << 8,
 };

@@ -35,7 +35,11 @@ enum runnc_files_op {
     FILES_HELLO = 1,
     /* new_fid becomes the root of mount number `value`; reply: attr, value 1 if it is read-only. */
     FILES_ATTACH = 2,
-    /* new_fid becomes `name` in the folder fid; reply: attr. */
+    /*
+     * new_fid becomes `name` in the folder fid; reply: attr. With a handle_fid a regular file or folder is opened as
+     * well, with `flags`: value is 1 if that was done. A regular file that has at most `size` bytes is read into the
+     * window then, if it can be without waiting: value2 is 1 if so, value3 how many bytes.
+     */
     FILES_WALK = 3,
     FILES_GETATTR = 4, /* reply: attr */
     FILES_SETATTR = 5, /* valid: enum runnc_files_valid; reply: attr; before */
@@ -67,7 +71,7 @@ enum runnc_files_op {
     FILES_TMPFILE = 24, /* a file without a name on the file system of folder fid: as CREATE. flags: also O_EXCL */
     FILES_SYNCFS = 25,
     FILES_SEEK = 26,  /* flags: SEEK_DATA, SEEK_HOLE, from `offset` of the handle fid; reply: value */
-    FILES_CLUNK = 27, /* fid is forgotten. There is no reply. */
+    FILES_CLUNK = 27, /* nothing but what every request may say: see forget. There is no reply. */
 };
 
 #define FILES_APPEND 1u
@@ -96,6 +100,7 @@ struct runnc_files_request {
     uint64_t offset, size, value;
     int64_t atime_sec, mtime_sec;
     uint32_t atime_nsec, mtime_nsec;
+    uint32_t forget[4]; /* fids that are forgotten before anything else is done, each unless it is 0 */
 };
 
 /* As statx(2) has it. */
@@ -122,7 +127,7 @@ struct runnc_files_reply {
 #define RUNNC_FILES_REQUEST_MAX \
     (sizeof(struct runnc_files_request) + RUNNC_FILES_NAME_MAX + RUNNC_FILES_TARGET_MAX)
 
-_Static_assert(sizeof(struct runnc_files_request) == 96, "request layout");
+_Static_assert(sizeof(struct runnc_files_request) == 112, "request layout");
 _Static_assert(sizeof(struct runnc_files_attr) == 104, "attr layout");
 _Static_assert(sizeof(struct runnc_files_reply) == 160, "reply layout");
 

@@ -209,6 +209,15 @@ void d_drop(struct dentry *dentry)
     hash_remove(dentry);
 }
 
+bool d_expire(const struct dentry *parent, const struct qstr *name)
+{
+    struct dentry *dentry = find(parent, name);
+
+    if (dentry)
+        dentry->d_valid_until = 1;
+    return dentry;
+}
+
 void dcache_shrink(void)
 {
     while (!list_empty(&dcache.unused)) {

@@ -237,7 +237,9 @@ int walk_all(struct walk *w)
     while (next_name(w)) {
         bool final = *w->rest == '\0';
         trailing = w->slash;
+        current->lookup_intent = final ? w->intent : 0;
         err = step(w, !final || w->flags & LOOKUP_FOLLOW || w->slash);
+        current->lookup_intent = 0;
         if (err)
             return err;
     }
@@ -348,6 +350,16 @@ int may_create(const struct inode *dir)
     return inode_permission(dir, current->cred, MAY_WRITE | MAY_EXEC);
 }
 
+int d_lookup_for_create(struct dentry *dir, const struct qstr *name, struct dentry **found)
+{
+    const struct super_operations *op = dir->d_sb->s_op;
+
+    /* Without the right to create it matters whether it is there: EEXIST comes before EACCES. */
+    if (op && op->revalidate && may_create(dir->d_inode) == 0 && !d_expire(dir, name))
+        return -ENOENT;
+    return d_lookup(dir, name, found);
+}
+
 /* The folder where `path` is to be named; EEXIST if it is there. `folder`: a trailing slash is allowed. */
 static int find_place(int dfd, const char *path, bool folder, struct path_last *parent)
 {
@@ -359,7 +371,7 @@ static int find_place(int dfd, const char *path, bool folder, struct path_last *
     err = -EEXIST;
     if (parent->dots)
         goto fail;
-    err = d_lookup(parent->dir, &parent->last, &there);
+    err = d_lookup_for_create(parent->dir, &parent->last, &there);
     if (!err) {
         dput(there);
         err = -EEXIST;

@@ -256,7 +256,10 @@ static int open_create(struct walk *w, int flags, uint32_t mode, struct file **o
         if (w->slash)
             return -EISDIR;
         if (flags & O_EXCL || flags & O_NOFOLLOW) {
-            err = w->dots ? -EISDIR : d_lookup(w->at, &w->last, &dentry);
+            if (w->dots)
+                err = -EISDIR;
+            else
+                err = flags & O_EXCL ? d_lookup_for_create(w->at, &w->last, &dentry) : d_lookup(w->at, &w->last, &dentry);
             if (!err && flags & O_EXCL) {
                 dput(dentry);
                 return -EEXIST;
@@ -329,6 +332,7 @@ static int open_path(int dfd, const char *path, int flags, uint32_t mode, unsign
     } else if (flags & O_CREAT) {
         err = open_create(&w, flags, mode, opened);
     } else {
+        w.intent = flags & O_PATH ? 0 : flags + 1;
         err = walk_all(&w);
         if (!err)
             err = flags & O_PATH ? dentry_open(w.at, flags, opened) : finish_open(w.at, flags, false, opened);

@@ -93,7 +93,10 @@ struct remote_inode {
     struct list lru;     /* of inodes with cached pages */
     bool writing;        /* someone is at it; others wait */
     char *target;        /* of a link, as it was at data_ctime */
-    uint32_t made_fid;   /* handle of the file that was just made, for the open that follows; 0: none */
+    uint32_t made_fid;   /* handle that came with making or finding it, for the open that follows; 0: none */
+    bool made_writable;
+    int64_t made_until;  /* CLOCK_MONOTONIC: the open that comes later is another one */
+    bool made_here;      /* this guest made it */
     uint32_t own_fid;    /* handle for locks and for what mappings changed; 0: none */
     bool own_writable;
     uint32_t sequence;   /* of the reply that said what is known */

@@ -83,7 +83,11 @@ int remote_open(struct inode *inode, struct file *file)
         return -ENOMEM;
     list_init(&rf->ahead_link);
     rf->file = file;
-    if (ri->made_fid && !(file->f_flags & (O_SYNC | O_DSYNC))) {
+    if (ri->made_fid && clock_monotonic() >= ri->made_until) {
+        fid_clunk(ri->made_fid);
+        ri->made_fid = 0;
+    }
+    if (ri->made_fid && !(file->f_flags & (O_SYNC | O_DSYNC)) && (ri->made_writable || !file->f_write)) {
         rf->fid = ri->made_fid;
         ri->made_fid = 0;
     } else {

@@ -15,6 +15,7 @@
 #include "mm/kmalloc.h"
 #include "task/sched.h"
 #include "task/task.h"
+#include "time/timer.h"
 
 #define SLOTS 128u
 #define SLOTS_ATOMIC 8u /* of them for those who cannot wait for a free one */
@@ -50,6 +51,9 @@ static struct {
     struct wait_queue room; /* a slot or a part of the window became free */
     struct list unsent;
     uint64_t units; /* bit n: unit n is in use */
+    uint32_t forget[4]; /* fids that the server has not been told to forget yet */
+    unsigned forget_count;
+    struct timer clunk_timer;
     uint32_t fid_limit, fid_next, fids_used;
     uint64_t fids[FIDS_MAX / 64];
 } files;
@@ -126,10 +130,7 @@ static bool flush_unsent(void)
         struct unsent *message = list_first(&files.unsent, struct unsent, link);
         if (files.channel) {
             ssize_t n = host_write(files.channel->fd, &message->request, sizeof(message->request));
-            if (n == -EAGAIN) {
-                files.source.ready &= ~(uint32_t)EPOLLOUT;
-                return false;
-            }
+            if (n == -EAGAIN) return false;
             if (n < 0) server_gone();
         }
         list_del(&message->link);
@@ -141,11 +142,17 @@ static bool flush_unsent(void)
 static void channel_event(struct wait_entry *entry, uint32_t events)
 {
     (void)entry;
-    if (events & EPOLLOUT) {
-        flush_unsent();
-        wake_up(&files.room);
-    }
+    (void)events;
     receive();
+}
+
+/* Epoll does not tell when there is room in the socket: each request would wake us once more. It is hardly ever full. */
+#define RETRY_NS (1 * NSEC_PER_MSEC)
+
+static void retry_later(void)
+{
+    timer_cancel(&files.clunk_timer);
+    timer_arm(&files.clunk_timer, clock_monotonic() + RETRY_NS);
 }
 
 /* In order: nothing overtakes what waits. */
@@ -160,12 +167,17 @@ static int send(const void *message, size_t len)
                 server_gone();
                 return -EIO;
             }
-            files.source.ready &= ~(uint32_t)EPOLLOUT;
         }
-        if (may_sleep())
-            wait_uninterruptible(&files.room, files.source.ready & EPOLLOUT || !files.channel);
-        else
-            wait_in_place();
+        receive();
+        if (may_sleep()) {
+            retry_later();
+            struct wait_entry entry = {.wake = wait_wake_task, .task = current};
+            wait_add(&files.room, &entry);
+            sleep_uninterruptible();
+            wait_remove(&entry);
+        } else {
+            host_wait(RETRY_NS);
+        }
     }
 }
 
@@ -230,6 +242,8 @@ void window_give(struct window *w)
 
 /* ---- requests ---- */
 
+static void take_forgotten(remote_request *request);
+
 static struct rpc *slot_take(void)
 {
     while (files.used >= (may_sleep() ? SLOTS - SLOTS_ATOMIC : SLOTS)) {
@@ -258,6 +272,7 @@ struct rpc *rpc_start(remote_request *request, const struct qstr *name, const st
     struct rpc *rpc = slot_take();
     if (!rpc) return NULL;
     request->tag = rpc->tag;
+    take_forgotten(request);
     request->name_len = name ? (uint16_t)name->len : 0;
     request->name2_len = name2 ? (uint16_t)name2->len : 0;
     if (name || name2) {
@@ -362,30 +377,60 @@ void fid_unused(uint32_t fid)
     files.fids_used--;
 }
 
-void fid_clunk(uint32_t fid)
-{
-    remote_request request = {.op = FILES_CLUNK, .fid = fid};
+/* With the next request, or soon: messages of their own would wake the server for next to nothing. */
+#define CLUNK_DELAY_NS (10 * NSEC_PER_MSEC)
+#define FORGET_MAX (sizeof(((remote_request *)0)->forget) / sizeof(uint32_t))
 
-    if (!fid) return;
-    fid_unused(fid);
-    if (!files.channel) return;
-    if (flush_unsent()) {
+static void send_clunk(void)
+{
+    remote_request request = {.op = FILES_CLUNK};
+
+    if (!files.forget_count || !files.channel) return;
+    memcpy(request.forget, files.forget, files.forget_count * sizeof(files.forget[0]));
+    files.forget_count = 0;
+    if (list_empty(&files.unsent)) {
         ssize_t n = host_write(files.channel->fd, &request, sizeof(request));
         if (n >= 0) return;
         if (n != -EAGAIN) {
             server_gone();
             return;
         }
-        files.source.ready &= ~(uint32_t)EPOLLOUT;
     }
     struct unsent *message = kmalloc(sizeof(*message));
-    if (message) {
-        message->request = request;
-        list_add_tail(&files.unsent, &message->link);
-    } else {
-        files.fids[fid / 64] |= 1ull << fid % 64; /* the server still has it: lost */
-        files.fids_used++;
+    if (!message) return; /* the server goes on knowing them: numbers that are given again are refused */
+    message->request = request;
+    list_add_tail(&files.unsent, &message->link);
+    retry_later();
+}
+
+static void clunk_later(struct timer *timer)
+{
+    (void)timer;
+    if (flush_unsent())
+        send_clunk();
+    else
+        retry_later();
+    wake_up(&files.room);
+}
+
+/* Numbers must not come into use again before the server has heard of it: they go with the next request at the latest. */
+static void take_forgotten(remote_request *request)
+{
+    memcpy(request->forget, files.forget, files.forget_count * sizeof(files.forget[0]));
+    files.forget_count = 0;
+}
+
+void fid_clunk(uint32_t fid)
+{
+    if (!fid) return;
+    fid_unused(fid);
+    if (!files.channel) return;
+    if (files.forget_count == FORGET_MAX) send_clunk();
+    if (!files.forget_count) {
+        timer_cancel(&files.clunk_timer);
+        timer_arm(&files.clunk_timer, clock_monotonic() + CLUNK_DELAY_NS);
     }
+    files.forget[files.forget_count++] = fid;
 }
 
 /* ---- the beginning ---- */
@@ -399,6 +444,7 @@ int remote_connect(void)
     if (files.channel) return 0;
     wait_queue_init(&files.room);
     list_init(&files.unsent);
+    timer_init(&files.clunk_timer, clunk_later);
     files.channel = host_channel(RUNNC_FILES_CHANNEL, &tag);
     if (!files.channel || files.channel->window_size < RUNNC_FILES_WINDOW_BYTES) return -ENODEV;
     host_source_register(&files.source, tag);

@@ -250,10 +250,17 @@ struct dentry *d_alloc(struct dentry *parent, struct super_block *sb, const stru
                        struct inode *inode);
 /* The dentry of a name, from memory or from the file system. Permissions are the caller's. */
 int d_lookup(struct dentry *parent, const struct qstr *name, struct dentry **found);
+/*
+ * The same for a name that must not be there, of which the file system makes sure
+ * (EEXIST) when it makes it: it is not asked twice where asking takes long. ENOENT.
+ */
+int d_lookup_for_create(struct dentry *parent, const struct qstr *name, struct dentry **found);
 /* Keeps a name findable, with all above it, on file systems that keep none by themselves: it is covered. */
 void d_pin(struct dentry *dentry);
 /* The name may be another inode's by now: the next look-up asks the file system. */
 void d_drop(struct dentry *dentry);
+/* What is remembered of a name, if anything is, is not believed any more. False: it is not. */
+bool d_expire(const struct dentry *parent, const struct qstr *name);
 /* Frees what nobody uses. */
 void dcache_shrink(void);
 /* The name was removed, given to another inode, or moved. */

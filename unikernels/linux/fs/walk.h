@@ -15,6 +15,7 @@ struct walk {
     bool slash;          /* a slash follows it */
     bool dots;           /* after walk_parent: last is ".", ".." or empty ("/") */
     bool jumped;         /* the last link led to an object */
+    int intent;          /* what the last name is looked up for: open flags + 1, 0: anything else */
 };
 
 /* On failure nothing is held. */

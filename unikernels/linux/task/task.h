@@ -41,6 +41,7 @@ enum task_state {
 };
 
 struct task {
+    int lookup_intent; /* fs/walk.h: open flags + 1 while the last name of a path to open is looked up */
     struct list run_link;     /* on the run queue */
     struct list process_link; /* in process->tasks */
     struct list hash_link;    /* in the pid table */
