@@ -40,6 +40,31 @@ const HOG = `
       return 0;
   }`;
 
+/** A Linux program whose child wants more memory than there is, densely or in places far from each other; it lives. */
+const DEVOURER = `
+  #include <stdio.h>
+  #include <sys/mman.h>
+  #include <sys/wait.h>
+  #include <unistd.h>
+  static int devoured(unsigned long step)
+  {
+      int status;
+      if (fork() == 0) {
+          char *p = mmap(0, 1ul << 34, PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+          for (unsigned long at = 0; at < 1ul << 34; at += step) p[at] = 1;
+          _exit(0);
+      }
+      wait(&status);
+      return WTERMSIG(status);
+  }
+  int main(void)
+  {
+      printf("dense: signal %d\\n", devoured(4096));
+      printf("sparse: signal %d\\n", devoured(2 << 20));
+      fflush(stdout);
+      return pause();
+  }`;
+
 const PRELUDE = `
   dmesg -n 1
   cg=/sys/fs/cgroup
@@ -160,6 +185,10 @@ const SCRIPT = `
   wait $events; echo "events=$?"; grep -c '"type":"oom"' /tmp/events
   cd /; $runnc delete hog; echo "deleted=$?"
 
+  section oom-inside
+  create devourer devourer; $runnc start devourer; says devourer sparse; grep signal /tmp/devourer.out
+  echo "lives=$(status devourer)"; grep -E '^oom' $cg/box/devourer/memory.events; $runnc delete -f devourer
+
   section oom-run
   $runnc run --bundle /bundles/hog hog2 >/tmp/hog2.out 2>&1 </dev/null & run=$!
   says hog2 touched; echo 10m >$cg/box/hog/memory.max; wait $run; echo "run=$?"; cat /tmp/hog2.out
@@ -194,6 +223,9 @@ EOF
   [ $mounts_before = $(grep -c . /proc/self/mountinfo) ] || cat /proc/self/mountinfo
   rmdir $cg/box; leftovers | grep -v mounts; ps | grep -c '[t]ender'
 `;
+
+/** Guests that are built here. */
+const OWN: ReadonlySet<string> = new Set(['hog', 'devourer']);
 
 /** What cannot be; a bundle of each. */
 const BAD = {
@@ -231,14 +263,17 @@ describe('cgroup v2 alone, on Linux 6.1', function () {
       const bundles = join(folder, 'bundles');
       mkdirSync(bundles);
       const hog = buildHog(folder);
+      const devourer = buildDevourer(folder);
       /** Without `cgroupsPath` the container gets what is the default. */
       const bundle = (name: string, linux: object, guest: readonly string[] = ['time', 'forever']): void => {
         const [program = '', ...args] = guest;
-        const made = host.bundle(program === 'hog' ? 'hello' : program, args, (spec: Draft) => {
+        const made = host.bundle(OWN.has(program) ? 'hello' : program, args, (spec: Draft) => {
           const { namespaces = [] } = spec.linux;
           spec.linux = { namespaces, resources: {}, ...linux };
           if (program === 'hog') spec.process.args = ['/hog.spt'];
+          if (program === 'devourer') spec.process.args = ['/devourer'];
         });
+        if (program === 'devourer') copyFileSync(devourer, join(made, 'rootfs/devourer'));
         if (program === 'hog') copyFileSync(hog, join(made, 'rootfs/hog.spt'));
         cpSync(made, join(bundles, name), { recursive: true });
       };
@@ -255,6 +290,8 @@ describe('cgroup v2 alone, on Linux 6.1', function () {
       const namespaces = ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type }));
       bundle('cgroup-namespace', { cgroupsPath: '/box/ns', namespaces });
       bundle('hog', { cgroupsPath: '/box/hog', resources: { memory: { limit: 64 * MIB } } }, ['hog']);
+      const little = { memory: { limit: 48 * MIB, swap: 48 * MIB } };
+      bundle('devourer', { cgroupsPath: '/box/devourer', resources: little }, ['devourer']);
       const mapping = [{ containerID: 0, hostID: 1000, size: 1 }];
       const user = {
         uidMappings: mapping,
@@ -274,6 +311,8 @@ describe('cgroup v2 alone, on Linux 6.1', function () {
         },
         files: { '/bundles': bundles },
         modules: ['loop'],
+        // The emulator takes a program's iretq for the kernel's, whose reads of a program's stack this would forbid.
+        cpu: 'max,-smap',
         memoryMiB: 2048,
         timeoutMs: 390_000,
       });
@@ -425,6 +464,12 @@ describe('cgroup v2 alone, on Linux 6.1', function () {
     expect(section('oom-run')).to.equal('run=137\ntouched\n');
   });
 
+  it('never meets it with a Linux guest, one of whose programs wants more than there is', () => {
+    expect(section('oom-inside')).to.equal(
+      'dense: signal 9\nsparse: signal 9\nlives=running\noom 0\noom_kill 0\noom_group_kill 0\n',
+    );
+  });
+
   it('shows a process of a cgroup namespace its own place from outside', () => {
     expect(section('namespace')).to.match(/^0::\/\.\.\/\.\.\n0::\/box\/ns\n$/);
   });
@@ -452,6 +497,13 @@ describe('cgroup v2 alone, on Linux 6.1', function () {
     expect(section('leftovers')).to.equal('cgroups: \nstate: \nuids: \n0\n');
   });
 });
+
+function buildDevourer(folder: string): string {
+  const output = join(folder, 'devourer');
+  writeFileSync(`${output}.c`, DEVOURER);
+  execFileSync('gcc', ['-O1', '-static', '-o', output, `${output}.c`]);
+  return output;
+}
 
 function buildHog(folder: string): string {
   const file = (name: string, text: string): string => {
