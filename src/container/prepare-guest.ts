@@ -7,7 +7,7 @@ import { NET_ANNOTATION_PREFIX } from '../guest/solo5.ts';
 import type { HostConfig } from '../host-config.ts';
 import { sealedMemfd, socketPair } from '../native.ts';
 import type { GuestNetworking } from '../network/guest-networking.ts';
-import { networkMode } from '../network/mode.ts';
+import { checkNetDevices, networkMode } from '../network/mode.ts';
 import type { Bundle } from '../oci/bundle.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { BlockPlan } from '../rootfs/block.ts';
@@ -47,6 +47,7 @@ export async function prepareGuest(
   keep: Keep,
 ): Promise<PreparedGuest> {
   const bundle = { ...given, spec: withImageAnnotations(given.spec, rootfsFd, options.onWarning) };
+  checkNetDevices(bundle.spec);
   const resolved = resolveGuest(bundle, rootfsFd, options.onWarning);
   return resolved.kind === 'linux'
     ? prepareLinux(resolved, bundle, rootfsFd, options, keep)

@@ -18,6 +18,17 @@ export type NetworkMode =
 /** By these engines name a pod's sandbox, whose namespace is for the containers that come. */
 const SANDBOX_ANNOTATIONS = ['io.kubernetes.cri.container-type', 'io.kubernetes.cri-o.ContainerType'];
 
+/** Throws UNSUPPORTED for devices of the host that config.json wants moved: nobody gives them back if we do not. */
+export function checkNetDevices({ linux }: Pick<Spec, 'linux'>): void {
+  const [name] = Object.keys(linux?.netDevices ?? {});
+  if (name === undefined) return;
+  throw new RunncError(
+    'UNSUPPORTED',
+    `config.json: linux.netDevices[${shorten(name)}]: devices of the host are not moved into containers: ` +
+      `move it into a network namespace and name that in linux.namespaces (ip link set ${name} netns NAME)`,
+  );
+}
+
 /** Throws INVALID for an annotation with another value. */
 export function networkMode({
   annotations = {},

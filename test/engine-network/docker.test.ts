@@ -4,10 +4,11 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
-import { type CommandResult, succeed } from '../support/command.ts';
+import { type CommandResult, run, succeed } from '../support/command.ts';
 import { Dockerd } from '../support/dockerd.ts';
 import { follow } from '../support/follow.ts';
 import { addNamespace, pingFrom, within } from '../support/network.ts';
@@ -16,6 +17,15 @@ import { writeNetworkRootfs } from './image.ts';
 const IMAGE = 'net:latest';
 /** Of the host, on none of the bridges. */
 const OUTSIDE = '192.0.2.53';
+
+const IDLE_SECONDS = 5;
+/** Opens connections to an address, says so, and keeps them. */
+const HOLD = `
+import socket, sys, time
+held = [socket.create_connection((sys.argv[1], 80)) for _ in range(int(sys.argv[2]))]
+print("held", flush=True)
+time.sleep(1000)
+`;
 
 describe("docker's networks", function () {
   this.timeout(120_000);
@@ -115,6 +125,25 @@ describe("docker's networks", function () {
     expect(await says(['--runtime=runc'], `wget -q -O- http://${await addressOf(id)}/`)).to.equal(
       'from the guest\n',
     );
+  });
+
+  it('a guest with a hundred open connections makes at most two host calls a second', async () => {
+    const id = await serve();
+    const held = spawn(
+      'nsenter',
+      [`--net=/run/netns/${host}`, 'python3', '-c', HOLD, await addressOf(id), '100'],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    await once(held.stdout, 'data');
+    await delay(2000); // acknowledgements that were delayed, and questions about neighbours
+    const trace = join(docker.folder, 'idle.trace');
+    const strace = ['strace', '-f', '-qq', '-o', trace, '-p', String(await docker.pid(id))];
+    await run('timeout', ['--signal=INT', `${String(IDLE_SECONDS)}s`, ...strace]);
+    held.kill();
+    const calls = readFileSync(trace, 'utf8')
+      .split('\n')
+      .filter((line) => / \w+\(.* = /.test(line));
+    expect(calls.length, calls.join('\n')).to.be.at.most(2 * IDLE_SECONDS);
   });
 
   it('a container in two networks reaches both, also one that it is connected to before its start', async () => {

@@ -296,6 +296,13 @@ describe('a guest in a network namespace', () => {
     }
   });
 
+  it("is refused the host's devices, and says what can be done", async () => {
+    const bundle = host.bundle('hello', [], (spec) => {
+      spec.linux.netDevices = { eth7: { name: 'eth0' } };
+    });
+    expect(await refused(bundle)).to.match(/linux\.netDevices\["?eth7"?\].*ip link set eth7 netns NAME/);
+  });
+
   it("is refused the host's network", async () => {
     const without = host.bundle('echo', [], (spec) => {
       spec.linux.namespaces = (spec.linux.namespaces ?? []).filter(({ type }) => type !== 'network');

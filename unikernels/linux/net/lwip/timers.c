@@ -94,9 +94,17 @@ static void tcp_tick(struct timer *timer)
 
 static void slow_tick(struct timer *timer)
 {
+    const bool was_armed = timer_armed(&clocks.tcp);
+    const int64_t deadline = clocks.tcp.deadline_ns;
     (void)timer;
+
     net_enter(); /* counts what has passed */
     net_leave();
+    /* Nothing of TCP's has happened. */
+    if (was_armed)
+        timer_arm(&clocks.tcp, deadline);
+    else
+        timer_cancel(&clocks.tcp);
 }
 
 void net_timers_init(void)
