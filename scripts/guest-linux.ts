@@ -24,6 +24,8 @@ const PARTLY: Readonly<Record<string, string>> = {
   madvise: 'MADV_REMOVE gives EINVAL',
   mlock: 'accepted and not counted: there is no swap',
   mmap: 'a page of a shared file mapping is in one place at a time: a second place for it gives ENOMEM',
+  mq_notify:
+    'SIGEV_SIGNAL and SIGEV_NONE; SIGEV_THREAD gives ENOSYS, for it takes a socket of netlink that is not there',
   name_to_handle_at: 'EOPNOTSUPP',
   personality: 'kept and read back',
   prctl: 'names, signals, capabilities, dumpable, subreaper and the like; see prctl in syscall/task.c',

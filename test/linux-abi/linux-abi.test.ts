@@ -58,7 +58,7 @@ interface Program {
 const glibc = [
   ...['path', 'data', 'events', 'access', 'files', 'watch', 'unix', 'inet', 'pty', 'proc', 'random'],
   ...['memory', 'mapping', 'threads', 'pthreads', 'futexes', 'signals', 'queues', 'faults'],
-  ...['forks', 'processes', 'ipc'],
+  ...['forks', 'processes', 'ipc', 'mqueue'],
   ...['system', 'timers', 'identity'],
 ];
 const musl = ['path', 'data', 'events', 'inet', 'threads', 'signals', 'forks'];

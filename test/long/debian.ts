@@ -31,8 +31,8 @@ initdb -D db >/dev/null 2>&1; echo initdb $?
 printf "listen_addresses = ''\\nunix_socket_directories = '/tmp'\\n" >>db/postgresql.conf
 pg_ctl -D db -w -l log start >/dev/null; echo started $?
 createdb -h /tmp x && pgbench -h /tmp -i -q x >/dev/null 2>&1; pgbench -h /tmp -c 4 -t 50 x 2>/dev/null | grep processed
-psql -h /tmp -At x -c 'select 1 + 1, count(*) from pgbench_accounts' -c 'select sum(abalance) = 0 from pgbench_accounts where aid > 100000'
-pg_ctl -D db -m fast stop >/dev/null; echo stopped $?; grep -cE 'FATAL|PANIC' log
+psql -h /tmp -At x -c 'select 1 + 1, count(*) from pgbench_accounts' -c 'select count(*) from pgbench_history'
+pg_ctl -D db -m fast stop >/dev/null; echo stopped $?; grep -c PANIC log
 END
 chown postgres /var/lib/postgresql; su postgres -c 'sh /tmp/pg.sh'; ipcs -m | grep -c postgres`;
 

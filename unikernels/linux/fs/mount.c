@@ -14,6 +14,7 @@
 #include "fs/devpts.h"
 #include "fs/erofs.h"
 #include "fs/layer.h"
+#include "fs/mqueue.h"
 #include "fs/proc.h"
 #include "fs/remote.h"
 #include "fs/sysfs.h"
@@ -134,6 +135,9 @@ static struct super_block *make(const char *type, const char *options)
         return sysfs_new();
     if (strcmp(type, "devpts") == 0)
         return devpts_new(options);
+    struct super_block *queues = strcmp(type, "mqueue") ? NULL : mqueue_mount();
+    if (queues)
+        return queues;
     /* Folders that hold nothing at first, under the names that programs look for. */
     if (strcmp(type, "tmpfs") && strcmp(type, "mqueue") && strcmp(type, "cgroup") &&
         strcmp(type, "cgroup2"))

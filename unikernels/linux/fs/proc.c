@@ -296,11 +296,20 @@ static const struct pseudo_entry sys_fs_inotify[] = {
     SYSCTL("max_user_watches", "fs.inotify.max_user_watches", "65536"),
     {0},
 };
+static const struct pseudo_entry sys_fs_mqueue[] = {
+    SYSCTL("msg_default", "fs.mqueue.msg_default", "10"),
+    SYSCTL("msg_max", "fs.mqueue.msg_max", "10"),
+    SYSCTL("msgsize_default", "fs.mqueue.msgsize_default", "8192"),
+    SYSCTL("msgsize_max", "fs.mqueue.msgsize_max", "8192"),
+    SYSCTL("queues_max", "fs.mqueue.queues_max", "256"),
+    {0},
+};
 static const struct pseudo_entry sys_fs[] = {
     SYSCTL("aio-max-nr", "fs.aio-max-nr", "65536"),
     PSEUDO_DIR("epoll", sys_fs_epoll),
     SYSCTL("file-max", "fs.file-max", "9223372036854775807"),
     PSEUDO_DIR("inotify", sys_fs_inotify),
+    PSEUDO_DIR("mqueue", sys_fs_mqueue),
     SYSCTL("nr_open", "fs.nr_open", "1048576"),
     SYSCTL("pipe-max-size", "fs.pipe-max-size", "1048576"),
     SYSCTL("protected_fifos", "fs.protected_fifos", "0"),

@@ -26,14 +26,6 @@ ABSENT(io_cancel, ENOSYS)
 ABSENT(io_getevents, ENOSYS)
 ABSENT(io_pgetevents, ENOSYS)
 
-/* POSIX message queues: not yet */
-ABSENT(mq_open, ENOSYS)
-ABSENT(mq_unlink, ENOSYS)
-ABSENT(mq_timedsend, ENOSYS)
-ABSENT(mq_timedreceive, ENOSYS)
-ABSENT(mq_notify, ENOSYS)
-ABSENT(mq_getsetattr, ENOSYS)
-
 /* wait on several futexes: as on Linux before 5.16 */
 ABSENT(futex_waitv, ENOSYS)
 
