@@ -19,6 +19,7 @@ import { networkBench } from './network.ts';
 import { rootfsBench } from './rootfs.ts';
 import { runBench } from './run.ts';
 import { tenderBench } from './tender.ts';
+import { volumesBench } from './volumes.ts';
 
 const benches: readonly Bench[] = [
   tenderBench,
@@ -29,6 +30,7 @@ const benches: readonly Bench[] = [
   dockerBench,
   execBench,
   rootfsBench,
+  volumesBench,
 ];
 
 async function main(): Promise<number> {

@@ -1,0 +1,117 @@
+/** A folder of the host in the Linux guest, by the file server, beside the same programs natively; they take turns. */
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Rootfs } from '../test/linux-programs/rootfs.ts';
+import { Playground } from '../test/support/bundle.ts';
+import { type Bench, rounded } from './bench.ts';
+import { benchObj, median } from './measure.ts';
+
+const ROUNDS = 5;
+const FILE_MIB = '256';
+const STATS = 1_000_000;
+const SMALL_FILES = 10_000;
+const SMALL_BYTES = 1000;
+const PROGRAM = join(benchObj, 'volumes');
+
+interface Probe {
+  readonly name: string;
+  /** What the shell does in the folder; prints seconds, or is timed. */
+  readonly script: string;
+}
+
+const UNTAR = 'rm -rf out; mkdir out; busybox time -f %e tar -C out -xf small.tar 2>&1';
+const PROBES: readonly Probe[] = [
+  { name: 'Write', script: `volumes write big ${FILE_MIB}` },
+  { name: 'Read', script: 'volumes read big' },
+  { name: 'Stat', script: `volumes stat big ${String(STATS)}` },
+  { name: 'SmallFiles', script: 'volumes small flat' },
+  { name: 'Untar', script: UNTAR },
+];
+
+export const volumesBench: Bench = {
+  name: 'volumes',
+  what: 'a folder of the host in the Linux guest beside native: large files, small ones, tar, stat',
+  async run() {
+    const host = new Playground();
+    const rootfs = new Rootfs();
+    const folder = fs.mkdtempSync(join(tmpdir(), 'runnc-bench-'));
+    try {
+      fill(folder);
+      rootfs.add('/usr/bin/tar');
+      fs.copyFileSync(PROGRAM, rootfs.path('/usr/bin/volumes'));
+      const native = new Map<string, number[]>();
+      const guest = new Map<string, number[]>();
+      for (let round = 0; round < ROUNDS; round++) {
+        for (const { name, script } of PROBES) {
+          add(
+            native,
+            name,
+            seconds(execFileSync('sh', ['-ec', script], { cwd: folder, env: environment() })),
+          );
+          add(
+            guest,
+            name,
+            await inGuest(host, rootfs, folder, script, `bench-volumes-${name}-${String(round)}`),
+          );
+        }
+      }
+      const middle = (of: Map<string, number[]>, name: string): number => median(of.get(name) ?? []);
+      const speed = (name: string): number => middle(native, name) / middle(guest, name);
+      const time = (name: string): number => middle(guest, name) / middle(native, name);
+      return rounded({
+        speedWriteToNative: speed('Write'),
+        speedReadToNative: speed('Read'),
+        statNs: (middle(guest, 'Stat') / STATS) * 1e9,
+        statNativeNs: (middle(native, 'Stat') / STATS) * 1e9,
+        ratioSmallFiles: time('SmallFiles'),
+        ratioUntar: time('Untar'),
+      });
+    } finally {
+      await host.close();
+      rootfs.remove();
+      fs.rmSync(folder, { recursive: true });
+    }
+  },
+};
+
+function environment(): NodeJS.ProcessEnv {
+  return { PATH: `${benchObj}:/usr/bin:/bin` };
+}
+
+function fill(folder: string): void {
+  for (const name of ['flat', 'tree']) fs.mkdirSync(join(folder, name));
+  const content = Buffer.alloc(SMALL_BYTES, 'x');
+  for (let i = 0; i < SMALL_FILES; i++) {
+    const below = join(folder, 'tree', `d${String(i % 100)}`);
+    if (i < 100) fs.mkdirSync(below);
+    fs.writeFileSync(join(below, `f${String(i)}`), content);
+    if (i < SMALL_FILES / 2) fs.writeFileSync(join(folder, 'flat', `f${String(i)}`), content);
+  }
+  execFileSync('tar', ['-C', join(folder, 'tree'), '-cf', join(folder, 'small.tar'), '.']);
+}
+
+function add(samples: Map<string, number[]>, name: string, value: number): void {
+  samples.set(name, [...(samples.get(name) ?? []), value]);
+}
+
+function seconds(output: Buffer | string): number {
+  return Number(output.toString().trim().split('\n').at(-1));
+}
+
+async function inGuest(
+  host: Playground,
+  rootfs: Rootfs,
+  folder: string,
+  script: string,
+  id: string,
+): Promise<number> {
+  const bundle = rootfs.bundle(host, ['/bin/busybox', 'sh', '-ec', `cd /data; ${script}`], (spec) => {
+    const mount = { destination: '/data', type: 'bind', source: folder, options: ['rbind', 'rw'] };
+    spec.mounts = [...(spec.mounts ?? []), mount];
+  });
+  const { status, stdout, stderr } = await host.runnc(['run', '--bundle', bundle, id]);
+  if (status !== 0) throw new Error(`${script}: ${stderr}`);
+  return seconds(stdout);
+}
