@@ -19,7 +19,7 @@ test_packages=(
   erofs-utils                           # the oracle of our EROFS images
   docker-registry apache2-utils openssl             # registries of images, with and without users
   iproute2 iptables containernetworking-plugins procps bsdutils strace libarchive-tools
-  adduser apt openjdk-17-jdk-headless perl redis-server sqlite3 # programs that the Linux guest runs as they are
+  adduser apt git openjdk-17-jdk-headless perl redis-server sqlite3 # programs that the Linux guest runs as they are
 )
 long_packages=(
   iperf3 wget # servers and clients for the guest's network, and its bench

@@ -194,6 +194,20 @@ describe('volumes of a Linux guest', function () {
     expect(host.leftovers()).to.deep.equal([]);
   });
 
+  it('leave nothing behind where init or the runtime is killed around the start of the server', async () => {
+    for (const victim of ['init', 'runtime'])
+      for (const step of ['file-server', 'root', 'report-created', 'exec']) {
+        const id = `volumes-fault-${victim}-${step}`;
+        const args = ['run', '--bundle', bundle('true', [bind('/data', volume)]), id];
+        const { status } = await host.runnc(args, {
+          env: { ...process.env, RUNNC_FAULT: `${victim}:${step}` },
+        });
+        expect(status, id).to.not.equal(0);
+        await host.runnc(['delete', '--force', id]);
+        expect(host.leftovers(), id).to.deep.equal([]);
+      }
+  });
+
   it('give I/O errors, and the reason once, when their server is killed', async () => {
     const script = 'echo ready; until [ -e /tmp/x ]; do cat /data/file || : > /tmp/x; sleep 0.05; done';
     fs.writeFileSync(join(volume, 'file'), '');
