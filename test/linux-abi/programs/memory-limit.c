@@ -412,8 +412,8 @@ static void change(struct region *r)
 
     if (!r->at) {
         r->pages = 1 + pick(REGION_PAGES * (pick(4) ? 1 : 8));
-        r->at = map_rw(r->pages * PAGE);
-        r->readonly = 0;
+        r->readonly = !pick(3);
+        r->at = map(r->pages * PAGE, r->readonly ? PROT_READ : PROT_READ | PROT_WRITE);
         return;
     }
     from = pick(r->pages);
@@ -457,6 +457,10 @@ static void look_and_write(void)
         if (regions[i].at && !region_is_right(&regions[i])) _exit(1);
     for (int i = 0; i < 30; i++) {
         struct region *r = &regions[pick(REGIONS)];
+        if (r->at && r->readonly && !pick(3)) {
+            mprotect(r->at, r->pages * PAGE, PROT_READ | PROT_WRITE);
+            r->readonly = 0;
+        }
         if (r->at) write_page(r, pick(r->pages));
     }
     for (int i = 0; i < REGIONS; i++)

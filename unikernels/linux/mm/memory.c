@@ -25,12 +25,12 @@ static struct {
      * was hardly touched costs nothing to drop.
      */
     struct rangeset dirty;
+    /* With it: what is closed until it is touched; what was opened, or emptied, and may not have been touched since. */
     struct rangeset deferred, untouched;
 } memory;
 
-/* Memory is open at once if it takes no more than this part of what is left; so some is always left. */
+/* Memory is opened at once if it takes no more than this part of what is left, and leaves that part of the limit. */
 #define EAGER_SHARE 2
-/* And if that leaves this part of the limit. */
 #define LOW_SHARE 8
 
 /* The companion's header and index are for the kernel to read. */

@@ -350,8 +350,16 @@ static void note_prot(struct mm *mm, uaddr_t start, uaddr_t end, int prot)
         mm->page_entries[i].frame->place->prot = prot;
 }
 
+/* A page that has a place is never deferred: what is noted of its protection would not be so. */
+static void charge_places(struct mm *mm, uaddr_t start, uaddr_t end)
+{
+    for (unsigned i = entry_index(mm, start); i < mm->npages && mm->page_entries[i].page < end; i++)
+        charge_always(mm->page_entries[i].page, mm->page_entries[i].page + PAGE_SIZE);
+}
+
 static bool protect_noted(struct mm *mm, uaddr_t start, uaddr_t end, int prot)
 {
+    if (prot & PROT_WRITE && memory_is_closed()) charge_places(mm, start, end);
     if (!memory_protect(start, end, prot)) return false;
     note_prot(mm, start, end, prot);
     return true;
@@ -472,7 +480,7 @@ static bool write_fault(struct mm *mm, const struct vma *v, uaddr_t addr)
     struct range deferred;
     bool exclusive;
 
-    if (!separate(mm, page, &exclusive)) return false;
+    if (!memory_claim(page, page + PAGE_SIZE, PROT_WRITE) || !separate(mm, page, &exclusive)) return false;
     if (exclusive && mm->write_protected) reopen(mm);
     start = MAX(start, v->start);
     end = MIN(end, v->end);
@@ -487,7 +495,7 @@ static bool write_fault(struct mm *mm, const struct vma *v, uaddr_t addr)
     }
     /* Neighbours are a guess; without memory for them they are left as they are. */
     for (uaddr_t a = start; a < end; a += PAGE_SIZE)
-        if (a != page && !separate(mm, a, &exclusive)) break;
+        if (a != page && (!memory_claim(a, a + PAGE_SIZE, PROT_WRITE) || !separate(mm, a, &exclusive))) break;
     return share_protect(mm, start, end, v->prot);
 }
 
@@ -741,6 +749,13 @@ static int wanted_prot(const struct page_entry *e, const struct vma *v)
     return e->frame->refs > 1 ? read_only(v->prot) : v->prot;
 }
 
+static void protect_loaded(uaddr_t start, uaddr_t end, int prot)
+{
+    if (start == end) return;
+    if (prot & PROT_WRITE) charge_always(start, end);
+    memory_protect(start, end, prot);
+}
+
 /* Protections of what was loaded, in as few host calls as can be. */
 static void close_after_loading(struct mm *mm)
 {
@@ -757,13 +772,13 @@ static void close_after_loading(struct mm *mm)
         if (place->prot == wanted) continue;
         place->prot = wanted;
         if (e->page != to || wanted != prot) {
-            if (from < to) memory_protect(from, to, prot);
+            protect_loaded(from, to, prot);
             from = e->page;
             prot = wanted;
         }
         to = e->page + PAGE_SIZE;
     }
-    if (from < to) memory_protect(from, to, prot);
+    protect_loaded(from, to, prot);
 }
 
 void share_switch(struct mm *mm)
