@@ -1,4 +1,5 @@
 /** `runnc cache ls|prune|rm|verify`: what is kept of the root file systems of images. */
+import { existsSync } from 'node:fs';
 import { errorMessage, RunncError } from '../src/errors.ts';
 import { parseBytes } from '../src/size.ts';
 import { Cache, type ListedEntry } from '../src/rootfs/cache.ts';
@@ -55,10 +56,21 @@ function toJson({ entry, diskBytes, lastUsed, inUse }: ListedEntry): object {
 }
 
 async function prune(cache: Cache, { options }: Call): Promise<void> {
-  const removed = await cache.prune({ toBytes: keepBytes(options.text('keep') ?? '0') });
-  const freed = removed.reduce((sum, { diskBytes }) => sum + diskBytes, 0);
+  const toBytes = keepBytes(options.text('keep') ?? '0');
+  const removed = await cache.prune({ toBytes });
+  const unpackedBytes = options.text('dir') === undefined ? await pruneUnpacked(toBytes) : 0;
+  const freed = removed.reduce((sum, { diskBytes }) => sum + diskBytes, unpackedBytes);
   for (const { entry } of removed) print(`${entry.key.slice(0, SHORT_KEY)}\n`);
   print(`${size(freed)} freed\n`);
+}
+
+/** What `run IMAGE` has unpacked is a cache too. */
+async function pruneUnpacked(toBytes: number): Promise<number> {
+  const { defaultStoreFolder } = await import('../src/image/store-folder.ts');
+  const folder = `${defaultStoreFolder()}/unpacked`;
+  if (!existsSync(folder)) return 0;
+  const { RootfsStore } = await import('../src/image/rootfs-store.ts');
+  return new RootfsStore(folder).prune(toBytes);
 }
 
 function keepBytes(text: string): number {

@@ -17,7 +17,7 @@ test_packages=(
   docker.io podman containerd runc crun            # the callers we are tested with, and the peers of the bench
   busybox-static golang-go              # guests
   erofs-utils                           # the oracle of our EROFS images
-  docker-registry apache2-utils openssl             # registries of images, with and without users
+  docker-registry apache2-utils openssl zstd        # registries of images, with and without users
   iproute2 iptables containernetworking-plugins procps bsdutils strace libarchive-tools
   adduser apt git openjdk-17-jdk-headless perl redis-server sqlite3 # programs that the Linux guest runs as they are
 )

@@ -1,6 +1,7 @@
 /** `runnc run IMAGE` and the verbs of the store, as their users call them. */
+import { execFileSync } from 'node:child_process';
 import { expect } from 'chai';
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CallOptions, Playground, type Result } from '../support/bundle.ts';
 import { GREETING, writeImage } from '../support/images.ts';
@@ -140,6 +141,9 @@ describe('runnc run IMAGE', function () {
     const { status, stdout } = await run(['-d', '--name', 'store-background', 'linux:1', 'sleep', '1000']);
     expect([status, stdout]).to.deep.equal([0, 'store-background\n']);
     expect((await host.state('store-background')).status).to.equal('running');
+    expect((await host.runnc(['exec', 'store-background', 'cat', '/etc/motd'])).stdout).to.equal(
+      'from the image\n',
+    );
     const listed = (await host.runnc(['list', '-q'])).stdout;
     expect(listed).to.equal('store-background\nstore-kept\n');
     expect((await host.runnc(['kill', 'store-background', 'KILL'])).status).to.equal(0);
@@ -222,6 +226,49 @@ describe('runnc run IMAGE', function () {
       expect((await host.runnc(['images', '--store', elsewhere, '-q'])).stdout).to.equal('');
       rmSync(elsewhere, { recursive: true });
     }
+  });
+
+  it('reads layers of zstd, in several frames too', async () => {
+    const file = join(host.folder, 'zstd.tar');
+    const frame = (data: Buffer): Buffer => execFileSync('zstd', ['--quiet', '--stdout'], { input: data });
+    const compress = (layer: Buffer): Buffer =>
+      Buffer.concat([frame(layer.subarray(0, 1000)), frame(layer.subarray(1000))]);
+    await writeLinuxArchive(file, { name: 'zstd:1', compress });
+    await verb('load', '-i', file);
+    expect(await prints(['zstd:1', 'cat', '/etc/layer'])).to.equal('two\n');
+    expect(await verb('inspect', 'zstd:1')).to.contain('layer.v1.tar+zstd');
+    await verb('rmi', 'zstd:1');
+  });
+
+  it('works for a user other than root, in folders of its own', async () => {
+    const home = join(host.folder, 'home');
+    mkdirSync(home);
+    chownSync(home, 1000, 1000);
+    const file = join(host.folder, 'for-user.tar');
+    await writeLinuxArchive(file, {
+      name: 'linux:1',
+      entries: [
+        { name: 'closed', type: 'directory', mode: 0o500 },
+        { name: 'closed/in', content: 'x', mode: 0o400 },
+        { name: 'null', type: 'character-device', devmajor: 1, devminor: 3 },
+      ],
+    });
+    const env = { PATH: process.env['PATH'], HOME: home, XDG_RUNTIME_DIR: home };
+    const call = (...args: readonly string[]): Promise<Result> =>
+      host.runnc(['--root', join(home, 'state'), ...args], { uid: 1000, gid: 1000, env });
+    expect((await call('load', '-i', file)).stdout).to.equal('Loaded image: linux:1\n');
+    const { stdout, stderr } = await call(
+      'run',
+      '--rm',
+      'linux:1',
+      'sh',
+      '-c',
+      'id -u; cat /closed/in; ls /null',
+    );
+    expect(stdout).to.equal('0\nx');
+    expect(stderr).to.contain('device files are left out: only root can make them');
+    expect((await call('rmi', 'linux:1')).status).to.equal(0);
+    expect(readdirSync(join(home, '.cache/runnc/images/unpacked/entries'))).to.deep.equal([]);
   });
 
   it('takes nothing of an image that would name files of the host', async () => {

@@ -28,6 +28,8 @@ export interface LinuxImage {
   readonly config?: object;
   /** A second layer. */
   readonly entries?: readonly TestEntry[];
+  /** Of that layer; default: gzip. */
+  readonly compress?: (layer: Buffer) => Buffer;
 }
 
 /** The files, in the order of an archive. */
@@ -47,7 +49,12 @@ export function linuxEntries(): TestEntry[] {
 }
 
 /** In Docker's older form; the second layer gzipped. */
-export async function linuxArchive({ name, config = {}, entries = [] }: LinuxImage): Promise<Buffer> {
+export async function linuxArchive({
+  name,
+  config = {},
+  entries = [],
+  compress = gzipSync,
+}: LinuxImage): Promise<Buffer> {
   const layers = [
     await makeTar(linuxEntries()),
     await makeTar([{ name: 'etc/layer', content: 'two\n', mode: 0o644 }, ...entries]),
@@ -64,7 +71,7 @@ export async function linuxArchive({ name, config = {}, entries = [] }: LinuxIma
   const manifest = [{ Config: configName, RepoTags: [name], Layers: ['a/layer.tar', 'b/layer.tar'] }];
   return makeTar([
     { name: 'a/layer.tar', content: layers[0] ?? '' },
-    { name: 'b/layer.tar', content: gzipSync(layers[1] ?? '') },
+    { name: 'b/layer.tar', content: compress(layers[1] ?? Buffer.alloc(0)) },
     { name: configName, content: document },
     { name: 'manifest.json', content: JSON.stringify(manifest) },
   ]);
