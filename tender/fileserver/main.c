@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,6 +43,7 @@ int main(int argc, char **argv)
 {
     static struct server server;
 
+    prctl(PR_SET_NAME, RUNNC_FILES_PROCESS, 0, 0, 0);
     if (argc < 2 || !take_mounts(&server, argv + 1) || !limit_fids(&server))
         return 1;
     server.window = mmap(NULL, RUNNC_FILES_WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, WINDOW_FD, 0);

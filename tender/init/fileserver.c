@@ -6,6 +6,7 @@
 #include <linux/mount.h>
 #include <linux/sched.h>
 #include <linux/securebits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -104,13 +105,25 @@ static void take_credentials(const struct init *init)
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) fail_errno(init, "file server: dumpable");
 }
 
+/* Until the guest asks for something. Nothing is open meanwhile but what the server gets, and its program as the last one. */
+static void wait_for_request(const struct init *init, uint32_t count)
+{
+    const int program = FIRST_FD + (int)count;
+    struct pollfd channel = {.fd = FIRST_FD, .events = POLLIN};
+
+    if (dup3(init->plan.server_fd, program, O_CLOEXEC) < 0) abandon();
+    if (syscall(SYS_close_range, program + 1, ~0u, 0) != 0) abandon();
+    while (poll(&channel, 1, -1) < 0 && errno == EINTR) continue;
+    if ((channel.revents & POLLIN) == 0) _exit(0);
+}
+
 _Noreturn static void become_file_server(const struct init *init, pid_t parent)
 {
     const struct plan *plan = &init->plan;
     char *argv[1 + RUNNC_FILES_MOUNTS_MAX + 1] = {"runnc-fileserver"};
     char *const no_environment[] = {NULL};
 
-    if (unshare(CLONE_NEWNS) != 0) fail_errno(init, "file server: cannot make its mount namespace");
+    prctl(PR_SET_NAME, RUNNC_FILES_PROCESS, 0, 0, 0);
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) fail_errno(init, "file server: mounts");
     aside(init, plan->channel_fd, 0);
     aside(init, plan->window_fd, 1);
@@ -125,7 +138,12 @@ _Noreturn static void become_file_server(const struct init *init, pid_t parent)
     place_descriptors(init, OWN_FDS + plan->n_served);
     /* After the change of ids, which takes it back. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent) abandon();
-    syscall(SYS_execveat, plan->server_fd, "", argv, no_environment, AT_EMPTY_PATH);
+    int program = plan->server_fd;
+    if (plan->server_on_demand) {
+        wait_for_request(init, OWN_FDS + plan->n_served);
+        program = FIRST_FD + OWN_FDS + (int)plan->n_served;
+    }
+    syscall(SYS_execveat, program, "", argv, no_environment, AT_EMPTY_PATH);
     fail_errno(init, "cannot execute the file server");
 }
 
@@ -133,24 +151,33 @@ void start_file_server(const struct init *init)
 {
     const struct plan *plan = &init->plan;
     /* No signal if it ends before it is executed: the runtime is told. Execution makes it SIGCHLD. */
-    struct clone_args arguments = {0};
-    int alive[2];
+    struct clone_args arguments = {.flags = CLONE_NEWNS};
+    int alive[2] = {-1, -1};
     char nothing;
 
     if (plan->n_served == 0) return;
     if (plan->n_served > RUNNC_FILES_MOUNTS_MAX) fail(init, FAILURE_INVALID, "too many mounts to serve");
-    if (pipe2(alive, O_CLOEXEC) != 0) fail_errno(init, "file server: pipe");
+    if (!plan->server_on_demand && pipe2(alive, O_CLOEXEC) != 0) fail_errno(init, "file server: pipe");
     const pid_t self = getpid();
     long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
     if (pid < 0) fail_errno(init, "cannot start the file server (does linux.resources.pids.limit leave it room?)");
     if (pid == 0) {
-        close(alive[0]);
-        become_file_server(init, self);
+        struct init own = *init;
+        if (plan->server_on_demand) {
+            /* Nobody waits for it: the container is made and started meanwhile. */
+            close(own.peer);
+            own.peer = -1;
+        } else {
+            close(alive[0]);
+        }
+        become_file_server(&own, self);
     }
+    if (plan->server_on_demand) goto out;
     /* Its execution, or its end, closes the other one. A failure it has told the runtime before. */
     close(alive[1]);
     while (read(alive[0], &nothing, 1) < 0 && errno == EINTR) continue;
     close(alive[0]);
+out:
     close(plan->server_fd);
     close(plan->channel_fd);
     close(plan->window_fd);

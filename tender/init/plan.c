@@ -174,6 +174,7 @@ bool plan_read(struct plan *plan, int fd)
         plan->server_fd = get_fd(r);
         plan->channel_fd = get_fd(r);
         plan->window_fd = get_fd(r);
+        plan->server_on_demand = get_bool(r);
     }
 
     plan->has_oom_score_adj = get_bool(r);

@@ -99,6 +99,7 @@ struct plan {
     struct plan_served *served;
     uint32_t n_served; /* 0: no file server */
     int server_fd;     /* its program */
+    bool server_on_demand;
     int channel_fd;    /* its end of the channel */
     int window_fd;
 

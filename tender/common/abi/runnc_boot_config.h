@@ -97,6 +97,7 @@ enum runnc_layer_type {
     RUNNC_LAYER_SOCKET = 7,
     RUNNC_LAYER_HARDLINK = 8, /* to an earlier entry */
     RUNNC_LAYER_WHITEOUT = 9, /* what the image has there is gone */
+    RUNNC_LAYER_SERVED = 10,  /* a file whose data is read in the file server's root; the content is its size, a u64 */
 };
 
 /*
@@ -120,7 +121,9 @@ struct runnc_rec_layer {
 /*
  * Three strings one after the other: type, target, options (comma-separated).
  * RUNNC_REC_MOUNT and RUNNC_REC_FILE are mounted in the order in which they
- * stand, each over what was there before.
+ * stand, each over what was there before. The first may have the type "fileserver" and
+ * the target "/": changes of the root go to that mount of the server, which the option
+ * "kept=overlay" says to be an overlayfs.
  */
 struct runnc_rec_mount {
     uint32_t readonly;

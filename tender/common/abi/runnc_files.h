@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #define RUNNC_FILES_CHANNEL "files"
+#define RUNNC_FILES_PROCESS "runnc-files" /* the server's name for ps(1); src/sandbox/process.ts */
 #define RUNNC_FILES_VERSION 1u
 #define RUNNC_FILES_WINDOW_BYTES (4u << 20)
 #define RUNNC_FILES_NAME_MAX 255u

@@ -67,7 +67,7 @@ static void check_layer(const struct runnc_record *r)
     size_t head = offsetof(struct runnc_rec_layer, path);
 
     if (r->len < head || !l->path_len || l->path_len > r->len - head || l->size != r->len - head - l->path_len ||
-        l->path[l->path_len - 1] || l->path[0] != '/' || l->type < RUNNC_LAYER_FILE || l->type > RUNNC_LAYER_WHITEOUT)
+        l->path[l->path_len - 1] || l->path[0] != '/' || l->type < RUNNC_LAYER_FILE || l->type > RUNNC_LAYER_SERVED)
         bad("not a layer's entry", r->type);
     bool has_target = l->type == RUNNC_LAYER_SYMLINK || l->type == RUNNC_LAYER_HARDLINK;
     if (has_target && (!l->size || l->path[l->path_len + l->size - 1])) bad("a link without its target", r->type);

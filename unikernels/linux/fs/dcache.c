@@ -110,6 +110,7 @@ struct dentry *d_alloc(struct dentry *parent, struct super_block *sb, const stru
     }
     dentry->d_parent = parent ? dget(parent) : dentry;
     dentry->d_inode = inode;
+    list_add(&inode->i_dentries, &dentry->d_alias);
     dentry->d_sb = sb;
     dentry->d_count = 1;
     list_init(&dentry->d_lru);
@@ -130,6 +131,7 @@ static struct dentry *d_free(struct dentry *dentry)
     struct dentry *parent = dentry->d_parent;
 
     hash_remove(dentry);
+    list_del(&dentry->d_alias);
     iput(dentry->d_inode);
     free_name(dentry);
     kfree(dentry);

@@ -14,6 +14,7 @@ void inode_init(struct inode *inode, struct super_block *sb, uint32_t mode)
     inode->i_nlink = 1;
     list_init(&inode->i_locks);
     list_init(&inode->i_watches);
+    list_init(&inode->i_dentries);
     inode->i_atime = inode->i_mtime = inode->i_ctime = inode->i_btime = clock_now();
 }
 

@@ -6,6 +6,7 @@
 #include "boot/config.h"
 #include "fs/tmpfs.h"
 #include "fs/vfs.h"
+#include "fs/writeback.h"
 #include "lib/print.h"
 #include "lib/string.h"
 #include "task/task.h"
@@ -50,6 +51,22 @@ static int write_content(const layer_entry *entry)
     return done < 0 ? (int)done : done < (int64_t)entry->size ? -ENOSPC : 0;
 }
 
+static int make_served(const layer_entry *entry)
+{
+    struct dentry *dentry;
+    uint64_t size;
+    int err = entry->size == sizeof(size) ? vfs_mknod(AT_FDCWD, entry->path, S_IFREG | 0600, 0) : -EINVAL;
+
+    if (!err)
+        err = path_lookup(AT_FDCWD, entry->path, 0, &dentry);
+    if (err)
+        return err;
+    memcpy(&size, content_of(entry), sizeof(size));
+    err = wb_served(tmpfs_inode(dentry->d_inode), size);
+    dput(dentry);
+    return err;
+}
+
 static int make(const layer_entry *entry)
 {
     /* As user space encodes dev_t. */
@@ -58,6 +75,8 @@ static int make(const layer_entry *entry)
     switch (entry->type) {
     case RUNNC_LAYER_FILE:
         return write_content(entry);
+    case RUNNC_LAYER_SERVED:
+        return make_served(entry);
     case RUNNC_LAYER_FOLDER:
         return vfs_mkdir(AT_FDCWD, entry->path, 0700);
     case RUNNC_LAYER_SYMLINK:

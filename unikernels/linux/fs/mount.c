@@ -15,10 +15,12 @@
 #include "fs/erofs.h"
 #include "fs/layer.h"
 #include "fs/mqueue.h"
+#include "fs/options.h"
 #include "fs/proc.h"
 #include "fs/remote.h"
 #include "fs/sysfs.h"
 #include "fs/tmpfs.h"
+#include "fs/writeback.h"
 #include "lib/print.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
@@ -219,6 +221,14 @@ static void mount_record(const struct runnc_rec_mount *mount)
 
     struct super_block *sb;
 
+    if (strcmp(target, "/") == 0) {
+        /* The first record, if it is there. */
+        struct tmpfs *root = container_of(boot.root->d_sb, struct tmpfs, sb);
+        const char *kept = option_value(options, "kept");
+        root->overlay = kept && strncmp(kept, "overlay", strlen("overlay")) == 0;
+        wb_begin(root, mount->image - 1);
+        return;
+    }
     if (!mount->image)
         sb = make(type, options);
     else if (strcmp(type, "fileserver") == 0)

@@ -134,6 +134,7 @@ static struct inode anon_inode = {
     .i_ino = 1,
     .i_locks = {&anon_inode.i_locks, &anon_inode.i_locks},
     .i_watches = {&anon_inode.i_watches, &anon_inode.i_watches},
+    .i_dentries = {&anon_inode.i_dentries, &anon_inode.i_dentries},
 };
 
 int anon_file(const char *name, struct inode *inode, const struct file_operations *fop, void *private,

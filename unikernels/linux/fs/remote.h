@@ -62,6 +62,8 @@ bool rpc_done(const struct rpc *rpc);
 int rpc_wait(struct rpc *rpc, remote_reply *reply);
 /* Nobody waits for it any more; its window is given back once the reply is there. */
 void rpc_abandon(struct rpc *rpc, const struct window *w);
+/* Nobody waits for it, but somebody wants to know if it fails, by an errno. */
+void rpc_forget(struct rpc *rpc, void (*failed)(int error));
 /* Both. */
 int rpc_call(remote_request *request, const struct qstr *name, const struct qstr *name2, remote_reply *reply);
 /* A number for the server to know a file by; 0: none is left (ENFILE), or no server. */

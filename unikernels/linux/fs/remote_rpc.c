@@ -32,6 +32,7 @@ struct rpc {
     bool used, done, abandoned;
     struct task *waiter;
     struct window window; /* of an abandoned one */
+    void (*failed)(int error);
     remote_reply reply;
 };
 
@@ -90,6 +91,7 @@ static void take_reply(const remote_reply *reply)
     rpc->reply.pad = ++files.sequence; /* the order of the server's doing */
     rpc->done = true;
     if (rpc->abandoned) {
+        if (reply->error && rpc->failed) rpc->failed((int)MIN(reply->error, (uint32_t)MAX_ERRNO));
         window_give(&rpc->window);
         slot_free(rpc);
     } else if (rpc->waiter) {
@@ -340,6 +342,15 @@ void rpc_abandon(struct rpc *rpc, const struct window *w)
     } else {
         rpc->abandoned = true;
     }
+}
+
+void rpc_forget(struct rpc *rpc, void (*failed)(int error))
+{
+    const struct window none = {0};
+
+    rpc->failed = failed;
+    if (rpc->done && rpc->reply.error) failed((int)MIN(rpc->reply.error, (uint32_t)MAX_ERRNO));
+    rpc_abandon(rpc, &none);
 }
 
 int rpc_call(remote_request *request, const struct qstr *name, const struct qstr *name2, remote_reply *reply)

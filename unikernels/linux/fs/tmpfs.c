@@ -9,6 +9,7 @@
 #include <linux/stat.h>
 
 #include "fs/options.h"
+#include "fs/writeback.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "mm/page.h"
@@ -152,6 +153,7 @@ static void tmpfs_evict(struct inode *inode)
 {
     struct tmpfs_inode *t = tmpfs_inode(inode);
 
+    wb_evict(t);
     switch (inode->i_mode & S_IFMT) {
     case S_IFREG:
         tmpfs_free_pages(t);
@@ -188,6 +190,7 @@ static int tmpfs_setattr(struct inode *inode, const struct iattr *attr)
     }
     tmpfs_dirty(t);
     inode_apply(inode, attr);
+    wb_attributes(inode, attr);
     return 0;
 }
 
@@ -384,6 +387,7 @@ static int tmpfs_mknod(struct inode *dir, const struct qstr *name, uint32_t mode
     }
     if (S_ISDIR(mode))
         dir->i_nlink++;
+    wb_made(dir, name, &t->inode);
     *made = &t->inode;
     return 0;
 }
@@ -402,6 +406,7 @@ static int tmpfs_symlink(struct inode *dir, const struct qstr *name, const char 
         iput(&t->inode);
         return -ENOSPC;
     }
+    wb_made(dir, name, &t->inode);
     *made = &t->inode;
     return 0;
 }
@@ -414,6 +419,7 @@ static int tmpfs_tmpfile(struct inode *dir, uint32_t mode, struct inode **made)
         return -ENOSPC;
     set_owner(&t->inode, dir);
     t->inode.i_nlink = 0;
+    wb_made(dir, NULL, &t->inode);
     *made = &t->inode;
     return 0;
 }
@@ -430,6 +436,7 @@ static int tmpfs_link(struct inode *dir, const struct qstr *name, struct inode *
         iget(inode); /* it had lost its last name, see drop_link() */
     inode->i_flags &= ~INODE_LINKABLE;
     inode->i_ctime = clock_now();
+    wb_linked(dir, name, inode);
     return 0;
 }
 
@@ -476,7 +483,11 @@ static int tmpfs_unlink(struct inode *dir, const struct qstr *name, struct inode
 {
     int err = S_ISDIR(inode->i_mode) ? check_empty(tmpfs_inode(inode)) : 0;
 
-    return err ? err : tmpfs_remove_whole(dir, name, inode);
+    if (!err)
+        err = tmpfs_remove_whole(dir, name, inode);
+    if (!err)
+        wb_unlinked(dir, name, inode);
+    return err;
 }
 
 static int tmpfs_rename(struct inode *old_inode, const struct qstr *old_name, struct inode *inode,
@@ -487,6 +498,10 @@ static int tmpfs_rename(struct inode *old_inode, const struct qstr *old_name, st
     struct tmpfs_inode *old_dir = tmpfs_inode(old_inode), *new_dir = tmpfs_inode(new_inode_);
     bool folder = S_ISDIR(inode->i_mode), other = replaced && S_ISDIR(replaced->i_mode);
 
+    /* As overlayfs without redirect_dir: mv(1) copies then. */
+    if (tmpfs_of(old_inode)->overlay &&
+        ((folder && tmpfs_inode(inode)->has_lower) || (exchange && other && tmpfs_inode(replaced)->has_lower)))
+        return -EXDEV;
     int err = replaced && !exchange && other ? check_empty(tmpfs_inode(replaced)) : 0;
     if (!err)
         err = ensure_record(old_dir, old_name, inode);
@@ -520,6 +535,7 @@ static int tmpfs_rename(struct inode *old_inode, const struct qstr *old_name, st
     inode->i_ctime = clock_now();
     dir_changed(old_dir);
     dir_changed(new_dir);
+    wb_renamed(old_inode, old_name, inode, new_inode_, new_name, replaced, exchange);
     return 0;
 }
 
@@ -612,9 +628,7 @@ static int tmpfs_readdir(struct file *file, struct dir_context *ctx)
 
 static int tmpfs_dir_fsync(struct file *file, bool datasync)
 {
-    (void)datasync;
-    (void)file;
-    return 0;
+    return wb_sync(tmpfs_inode(file->f_inode), datasync);
 }
 
 static const struct file_operations tmpfs_dir_operations = {
@@ -667,7 +681,12 @@ static void tmpfs_statfs(struct super_block *sb, struct statfs *st)
     st->f_files = st->f_ffree = st->f_blocks;
 }
 
-static const struct super_operations tmpfs_super_operations = {.statfs = tmpfs_statfs};
+static int tmpfs_sync(struct super_block *sb)
+{
+    return container_of(sb, struct tmpfs, sb)->lasts ? wb_sync_all(sb) : 0;
+}
+
+static const struct super_operations tmpfs_super_operations = {.statfs = tmpfs_statfs, .sync = tmpfs_sync};
 
 static uint64_t parse_size(const char *text)
 {

@@ -22,10 +22,13 @@
 #include "fs/xattr.h"
 
 struct tmpfs_dirent; /* tmpfs.c */
+struct wb_inode;     /* writeback.c */
 
 struct tmpfs {
     struct super_block sb;
     const struct erofs *lower; /* NULL: memory only */
+    bool lasts; /* its changes go to the host: writeback.h */
+    bool overlay; /* which keeps them in overlayfs */
     uint64_t next_ino;
     uint64_t pages, pages_max; /* of file data; 0: no limit of its own */
     struct tmpfs_inode **by_nid; /* inodes of the image that are in memory */
@@ -38,6 +41,7 @@ struct tmpfs_inode {
     bool dirty;
     struct xattrs xattrs;
     struct tmpfs_inode *nid_next;
+    struct wb_inode *wb;
     union {
         struct {
             struct page_tree pages;
@@ -87,5 +91,12 @@ extern const struct file_operations tmpfs_file_operations;
 void tmpfs_dirty(struct tmpfs_inode *inode);
 int tmpfs_resize(struct tmpfs_inode *inode, uint64_t size);
 void tmpfs_free_pages(struct tmpfs_inode *inode);
+
+/* For writeback.c: the file's bytes as they are, PAGE_SIZE of them. */
+void tmpfs_read_page(struct tmpfs_inode *inode, uint64_t index, uint8_t *page);
+/* All pages but those of mappings are freed, and the image shows through nowhere. */
+void tmpfs_drop_pages(struct tmpfs_inode *inode);
+/* Pages that are not there become data, with zeros behind it. */
+int tmpfs_fill_pages(struct tmpfs_inode *inode, uint64_t index, uint64_t count, const void *data, size_t size);
 
 #endif

@@ -6,6 +6,7 @@
 #include <linux/stat.h>
 
 #include "fs/tmpfs.h"
+#include "fs/writeback.h"
 #include "lib/string.h"
 #include "mm/memory.h"
 #include "mm/page.h"
@@ -71,6 +72,11 @@ static int get_page(struct tmpfs_inode *t, uint64_t index, uintptr_t **slot)
         return -ENOSPC;
     if (**slot)
         return 0;
+    if (wb_is_on_host(t) && index << PAGE_SHIFT < t->inode.i_size) {
+        int err = wb_read_pages(t, index);
+        *slot = page_tree_slot(&t->file.pages, index, true);
+        return err ? err : *slot && **slot ? 0 : -ENOSPC;
+    }
     uint8_t *page = has_space(t) && page_room() > 0 ? page_alloc_zeroed(1) : NULL;
     if (!page)
         return -ENOSPC;
@@ -98,13 +104,63 @@ void tmpfs_free_pages(struct tmpfs_inode *t)
     truncate_pages(t, 0);
 }
 
+void tmpfs_read_page(struct tmpfs_inode *t, uint64_t index, uint8_t *page)
+{
+    const uintptr_t *slot = page_tree_slot(&t->file.pages, index, false);
+
+    memset(page, 0, PAGE_SIZE);
+    if (!slot)
+        fill_from_lower(t, index, page);
+    else if (page_read(*slot, 0, page, PAGE_SIZE))
+        memset(page, 0, PAGE_SIZE);
+}
+
+void tmpfs_drop_pages(struct tmpfs_inode *t)
+{
+    bool homed = false;
+
+    t->file.lower_size = 0;
+    for (uint64_t index = 0; page_tree_next(&t->file.pages, &index); index++)
+        homed |= *page_tree_slot(&t->file.pages, index, false) & PAGE_HOME;
+    if (!homed) {
+        truncate_pages(t, 0);
+        return;
+    }
+    for (uint64_t index = 0; page_tree_next(&t->file.pages, &index); index++) {
+        uintptr_t *slot = page_tree_slot(&t->file.pages, index, false);
+        if (*slot & PAGE_HOME)
+            continue;
+        page_free((void *)*slot, 1);
+        *slot = 0;
+        t->file.pages.pages--;
+        account(t, -1);
+    }
+}
+
+int tmpfs_fill_pages(struct tmpfs_inode *t, uint64_t index, uint64_t count, const void *data, size_t size)
+{
+    for (uint64_t n = 0; n < count; n++) {
+        uintptr_t *slot = page_tree_slot(&t->file.pages, index + n, true);
+        size_t at = n << PAGE_SHIFT, part = at < size ? MIN(size - at, PAGE_SIZE) : 0;
+        uint8_t *page = slot && !*slot && page_room() > 0 ? page_alloc(1) : NULL;
+        if (!page)
+            return n ? 0 : -ENOSPC; /* the others were not asked for */
+        memcpy(page, (const uint8_t *)data + at, part);
+        memset(page + part, 0, PAGE_SIZE - part);
+        *slot = (uintptr_t)page;
+        t->file.pages.pages++;
+        account(t, 1);
+    }
+    return 0;
+}
+
 /* Zeros in a part of one page, if the page is there or the image shows through. */
 static int zero_in_page(struct tmpfs_inode *t, uint64_t index, size_t offset, size_t len)
 {
     uintptr_t *slot = page_tree_slot(&t->file.pages, index, false);
 
     if (!slot) {
-        if (index << PAGE_SHIFT >= t->file.lower_size)
+        if (index << PAGE_SHIFT >= t->file.lower_size && !wb_is_on_host(t))
             return 0;
         int err = get_page(t, index, &slot);
         if (err)
@@ -196,6 +252,11 @@ static ssize_t read_piece(struct tmpfs_inode *t, uint64_t pos, size_t want, stru
         return *slot & PAGE_HOME ? read_home(*slot, offset, want, to)
                                  : copy_to_iter(to, (const char *)*slot + offset, want);
     }
+    if (wb_is_on_host(t)) {
+        if (get_page(t, pos >> PAGE_SHIFT, &slot))
+            return -EIO;
+        return copy_to_iter(to, (const char *)*slot + offset, MIN(want, PAGE_SIZE - offset));
+    }
     int err = lower_data(t, pos, &data, &len);
     if (err)
         return -EIO;
@@ -229,6 +290,7 @@ static int64_t tmpfs_write(struct kiocb *kiocb, struct iov_iter *from)
 {
     struct inode *inode = kiocb->file->f_inode;
     struct tmpfs_inode *t = tmpfs_inode(inode);
+    uint64_t begin = kiocb->pos;
     int64_t done = 0;
 
     if (from->count == 0)
@@ -261,7 +323,8 @@ static int64_t tmpfs_write(struct kiocb *kiocb, struct iov_iter *from)
     }
     inode_remove_privs(inode);
     inode->i_mtime = inode->i_ctime = clock_now();
-    return done;
+    int err = wb_changed(t, begin, kiocb->pos);
+    return err ? err : done;
 }
 
 /* Data is a page of ours or anything the image has; holes in the image count as data. */
@@ -269,7 +332,7 @@ static int64_t seek_data(struct tmpfs_inode *t, uint64_t pos)
 {
     uint64_t index = pos >> PAGE_SHIFT;
 
-    if (pos < t->file.lower_size)
+    if (pos < t->file.lower_size || wb_is_on_host(t))
         return (int64_t)pos;
     if (!page_tree_next(&t->file.pages, &index))
         return -ENXIO;
@@ -279,6 +342,8 @@ static int64_t seek_data(struct tmpfs_inode *t, uint64_t pos)
 
 static int64_t seek_hole(struct tmpfs_inode *t, uint64_t pos)
 {
+    if (wb_is_on_host(t))
+        return (int64_t)t->inode.i_size;
     if (pos < t->file.lower_size)
         pos = PAGE_UP(t->file.lower_size);
     while (pos < t->inode.i_size && page_tree_slot(&t->file.pages, pos >> PAGE_SHIFT, false))
@@ -306,7 +371,8 @@ static int punch_hole(struct tmpfs_inode *t, uint64_t offset, uint64_t end)
     for (uint64_t at = offset; at < end;) {
         uint64_t index = at >> PAGE_SHIFT, next = MIN(PAGE_DOWN(at) + PAGE_SIZE, end);
         uintptr_t *slot = page_tree_slot(&t->file.pages, index, false);
-        if (slot && next - at == PAGE_SIZE && !(*slot & PAGE_HOME) && at >= t->file.lower_size) {
+        if (slot && next - at == PAGE_SIZE && !(*slot & PAGE_HOME) && at >= t->file.lower_size &&
+            !wb_is_on_host(t)) {
             page_free((void *)*slot, 1);
             *slot = 0;
             t->file.pages.pages--;
@@ -318,7 +384,7 @@ static int punch_hole(struct tmpfs_inode *t, uint64_t offset, uint64_t end)
         }
         at = next;
         /* A long hole in a sparse file: go on where pages are. */
-        if (at >= t->file.lower_size) {
+        if (at >= t->file.lower_size && !wb_is_on_host(t)) {
             index = at >> PAGE_SHIFT;
             if (!page_tree_next(&t->file.pages, &index))
                 break;
@@ -367,14 +433,12 @@ static int tmpfs_fallocate(struct file *file, int mode, uint64_t offset, uint64_
     }
     if (!err)
         inode->i_mtime = inode->i_ctime = clock_now();
-    return err;
+    return err ? err : wb_changed(t, offset, MIN(end, inode->i_size));
 }
 
 static int tmpfs_fsync(struct file *file, bool datasync)
 {
-    (void)datasync;
-    (void)file; /* memory is all there is */
-    return 0;
+    return wb_sync(tmpfs_inode(file->f_inode), datasync);
 }
 
 static int tmpfs_open(struct inode *inode, struct file *file)
@@ -445,6 +509,11 @@ static int tmpfs_share(struct file *file, uint64_t offset, size_t len, void *hom
         return -ENOMEM;
 
     tmpfs_dirty(t);
+    for (uint64_t n = 0; n < count && wb_is_on_host(t); n++) {
+        uintptr_t *slot;
+        if ((first + n) << PAGE_SHIFT < t->inode.i_size && get_page(t, first + n, &slot))
+            return -ENOMEM;
+    }
     /* All slots and places first: what follows cannot fail for want of memory. */
     for (uint64_t n = 0; n < count; n++) {
         const uintptr_t *slot = page_tree_slot(&t->file.pages, first + n, true);
@@ -479,7 +548,7 @@ static int take_home(const struct tmpfs_inode *t, uint64_t index, uintptr_t slot
     if (page_read(slot, 0, *copy, PAGE_SIZE))
         memset(*copy, 0, PAGE_SIZE);
     memset(without, 0, PAGE_SIZE);
-    if (fill_from_lower(t, index, without) == 0 && memcmp(without, *copy, PAGE_SIZE) == 0) {
+    if (!wb_is_on_host(t) && fill_from_lower(t, index, without) == 0 && memcmp(without, *copy, PAGE_SIZE) == 0) {
         page_free(*copy, 1);
         *copy = NULL;
     }
@@ -515,6 +584,7 @@ static int tmpfs_unshare(struct file *file, uint64_t offset, size_t len, void *h
         if (copy) {
             t->file.pages.pages++;
             account(t, 1);
+            wb_changed(t, offset + at, MIN(offset + at + PAGE_SIZE, t->inode.i_size));
         }
     }
     if (without)

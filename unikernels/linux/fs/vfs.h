@@ -149,6 +149,7 @@ struct inode {
     struct __kernel_timespec i_atime, i_mtime, i_ctime, i_btime;
     struct list i_locks; /* fcntl and flock, see locks.c */
     struct list i_watches; /* inotify.c; each holds a reference */
+    struct list i_dentries; /* its names in memory */
     struct pipe *i_pipe; /* of a fifo that is open */
 };
 
@@ -234,6 +235,7 @@ struct dentry {
     int64_t d_valid_until; /* CLOCK_MONOTONIC; of file systems with s_op->revalidate */
     struct dentry *d_hash_next;
     struct list d_lru;
+    struct list d_alias; /* of d_inode->i_dentries */
     struct qstr d_name;
     char d_inline_name[40]; /* short names live here */
 };

@@ -18,6 +18,7 @@
 #include "entry/entry.h"
 #include "fs/pidfd.h"
 #include "fs/vfs.h"
+#include "fs/writeback.h"
 #include "ipc/sem.h"
 #include "ipc/shm.h"
 #include "lib/error.h"
@@ -536,6 +537,7 @@ static void process_end(struct process *p, int status)
     if (p->pid == 1) {
         status = p->exit_status;
         if (pending_work & WORK_COUNT) strace_report();
+        wb_finish();
         host_exit(WIFSIGNALED64(status) ? 128 + (status & 0x7f) : status >> 8 & 0xff);
     }
     itimers_exit(p);
