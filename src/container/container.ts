@@ -5,7 +5,7 @@ import { type ExitStatus, pidfdOpen, pidfdSendSignal, waitExit, waitReadable } f
 import type { Resources } from '../oci/spec.ts';
 import type { State } from '../oci/state.ts';
 import { type CgroupManager, type CgroupStats, openCgroup } from '../sandbox/cgroups/index.ts';
-import { BROKER_NAME, openProcess, processStat } from '../sandbox/process.ts';
+import { HELPER_NAMES, openProcess, processStat } from '../sandbox/process.ts';
 import type { CreateOptions } from './create.ts';
 import type { ExecOptions, ExecProcess } from './exec.ts';
 import type { ContainerRecord } from './record.ts';
@@ -213,7 +213,7 @@ export class Container {
     const pids = (await openCgroup(record.cgroup)).pids();
     // Without cgroups of its own (rootless) there is still the process.
     if (pids.length === 0) return (await statusOf(record)) === 'stopped' ? [] : [record.pid];
-    return pids.length === 1 ? pids : pids.filter((pid) => processStat(pid)?.name !== BROKER_NAME);
+    return pids.length === 1 ? pids : pids.filter((pid) => !HELPER_NAMES.includes(processStat(pid)?.name ?? ''));
   }
 
   /** What its cgroups counted. Throws STATE if it is stopped. */

@@ -1,4 +1,5 @@
 /** From a bundle to what runs: the guest, its memory, and what it finds attached. */
+import { accessSync, constants, statfsSync, statSync } from 'node:fs';
 import { RunncError, shorten } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
 import { withImageAnnotations } from '../guest/image-annotations.ts';
@@ -11,6 +12,7 @@ import { checkNetDevices, networkMode } from '../network/mode.ts';
 import type { Bundle } from '../oci/bundle.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { BlockPlan } from '../rootfs/block.ts';
+import { isMapped } from '../rootfs/id-map.ts';
 import type { GuestMount, MountedFolder, MountOptions } from '../rootfs/mounts.ts';
 import type { OpenRootfsOptions, RootfsFormat, RootfsImage } from '../rootfs/rootfs-image.ts';
 import type { FileServer } from '../sandbox/file-server.ts';
@@ -32,6 +34,8 @@ export interface PreparedGuest extends Pick<
 }
 
 interface PrepareOptions extends CreateOptions {
+  /** See OpenRootfsOptions. */
+  readonly isServed?: boolean;
   /** Read once for the whole creation. */
   readonly hostConfig: HostConfig;
 }
@@ -192,13 +196,14 @@ async function prepareLinux(
   checkLinuxHost(process.arch, release());
   const isNetworked = hasNetwork(spec, options.hostConfig);
   const joinsAtStart = networkMode(spec) === 'new';
-  const mounts = await mountsOf(bundle, bindsOf(spec));
+  const mounts = [...lastingRoot(bundle), ...(await mountsOf(bundle, bindsOf(spec)))];
   const server = await serve(mounts, keep);
   const folders = mounts.filter((mount) => mount.kind === 'folder');
   checkFolderCount(folders);
   const imageFds: number[] = [];
   for (const folder of folders) imageFds.push(await openFolder(folder, 'erofs', bundle, options, keep));
-  const image = await openImage('erofs', bundle, options, keep);
+  const isServed = mounts[0]?.kind === 'served' && mounts[0].target === '/';
+  const image = await openImage('erofs', bundle, { ...options, isServed }, keep);
   const memoryBytes = linuxMemoryBytes(spec, totalmem());
   const describe = (mounts: readonly GuestMount[]): Guest =>
     linuxGuest({
@@ -259,6 +264,40 @@ function bindsOf({ annotations = {} }: RunnableSpec): MountOptions['binds'] {
   );
 }
 
+/** "memory": what a container writes to its root is gone with it; default: "lasting", where the root may be written. */
+const ROOTFS_ANNOTATION = 'io.runnc.rootfs';
+
+/** linux/magic.h */
+const OVERLAYFS_MAGIC = 0x794c7630;
+
+/** The bundle's rootfs as what the file server serves: there the guest keeps what changes in its root. */
+function lastingRoot(bundle: Bundle): GuestMount[] {
+  const { spec, rootfs } = bundle;
+  const value = spec.annotations?.[ROOTFS_ANNOTATION] ?? 'lasting';
+  if (value !== 'lasting' && value !== 'memory') {
+    throw new RunncError(
+      'INVALID',
+      `config.json: annotations[${ROOTFS_ANNOTATION}]: expected "lasting" or "memory", got ${shorten(value)}`,
+    );
+  }
+  if (value === 'memory' || spec.root?.readonly === true || !isWritable(bundle)) return [];
+  // overlayfs cannot rename what it has of two folders: the guest says so to its programs as Linux would.
+  const options = statfsSync(rootfs).type === OVERLAYFS_MAGIC ? ['kept=overlay'] : [];
+  const where = 'config.json root';
+  return [{ kind: 'served', target: '/', source: rootfs, options, readonly: false, recursive: false, where }];
+}
+
+/** By the container's root, whose user namespace may not have the owner. */
+function isWritable(bundle: Bundle): boolean {
+  try {
+    accessSync(bundle.rootfs, constants.W_OK);
+    const { uidMappings } = idMappings(bundle);
+    return uidMappings === undefined || isMapped(statSync(bundle.rootfs).uid, uidMappings);
+  } catch {
+    return false;
+  }
+}
+
 async function serve(mounts: readonly GuestMount[], keep: Keep): Promise<FileServer | undefined> {
   const served = mounts.filter((mount) => mount.kind === 'served');
   if (served.length === 0) return undefined;
@@ -314,6 +353,7 @@ async function openImage(
     format,
     ...imageOptions(bundle, options),
     ...(annotations === undefined ? {} : { annotations }),
+    isServed: options.isServed ?? false,
   });
   keep(image.fd);
   if (image.segments !== undefined) keep(image.segments.fd);

@@ -41,6 +41,7 @@ const LAYER_TYPES: Readonly<Record<LayerEntry['type'], number>> = {
   socket: 7,
   hardlink: 8,
   whiteout: 9,
+  served: 10,
 };
 
 export const Flag = { STRACE: 1, ROOT_READONLY: 2, NO_NEW_PRIVS: 4, COUNT_CALLS: 8 } as const;
@@ -176,6 +177,8 @@ function mount(m: BootMount): Buffer {
 /** What an entry has beside its attributes: content, or a path. */
 function layerContent(entry: LayerEntry): Uint8Array {
   switch (entry.type) {
+    case 'served':
+      return u64(BigInt(entry.sizeBytes));
     case 'file':
       return entry.content;
     case 'symlink':

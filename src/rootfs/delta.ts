@@ -5,12 +5,17 @@ import { changedError, openScanned, walk, type TreeEntry } from './tree.ts';
 import { isWhiteout } from './overlay.ts';
 
 /** A delta lives in guest memory: a layer with more than this goes into an image of its own instead. */
-export const MAX_ENTRIES = 10_000;
-export const MAX_CONTENT_BYTES = 16 * 2 ** 20;
+const MAX_ENTRIES = 10_000;
+const MAX_CONTENT_BYTES = 16 * 2 ** 20;
+/** Where the rest can be served: names take some hundred bytes, larger files nothing. */
+const MAX_SERVED_ENTRIES = 200_000;
+const MAX_INLINE_BYTES = 64 * 1024;
 
 export interface DeltaOptions {
   readonly toUid: (hostId: number) => number;
   readonly toGid: (hostId: number) => number;
+  /** See OpenRootfsOptions. */
+  readonly isServed: boolean;
 }
 
 /** undefined: too large. */
@@ -19,8 +24,13 @@ export function readDelta(layer: TreeEntry, options: DeltaOptions): LayerEntry[]
   const linked = new Map<string, Buffer>();
   let contentBytes = 0;
   for (const entry of walk(layer)) {
-    contentBytes += entry.kind === 'file' ? entry.sizeBytes : 0;
-    if (entries.length >= MAX_ENTRIES || contentBytes > MAX_CONTENT_BYTES) return undefined;
+    const isOutside =
+      options.isServed &&
+      entry.kind === 'file' &&
+      (entry.sizeBytes > MAX_INLINE_BYTES || contentBytes + entry.sizeBytes > MAX_CONTENT_BYTES);
+    contentBytes += entry.kind === 'file' && !isOutside ? entry.sizeBytes : 0;
+    const maxEntries = options.isServed ? MAX_SERVED_ENTRIES : MAX_ENTRIES;
+    if (entries.length >= maxEntries || contentBytes > MAX_CONTENT_BYTES) return undefined;
     const path = Buffer.from(entry.path === '' ? '/' : entry.path, 'latin1');
     const attributes = {
       path,
@@ -36,7 +46,10 @@ export function readDelta(layer: TreeEntry, options: DeltaOptions): LayerEntry[]
       continue;
     }
     linked.set(identity, path);
-    entries.push({ ...attributes, ...content(entry) });
+    entries.push({
+      ...attributes,
+      ...(isOutside ? { type: 'served', sizeBytes: entry.sizeBytes } : content(entry)),
+    });
   }
   return entries;
 }

@@ -11,6 +11,13 @@ export function toContainerId(hostId: number, mappings: readonly IdMapping[] | u
   return range === undefined ? OVERFLOW_ID : hostId - range.hostID + range.containerID;
 }
 
+/** Has the container an id for the host's id? */
+export function isMapped(hostId: number, mappings: readonly IdMapping[]): boolean {
+  return (
+    mappings.length === 0 || mappings.some(({ hostID, size }) => hostId >= hostID && hostId < hostID + size)
+  );
+}
+
 /** Both kinds of ids, for those who read many files. */
 export function idTranslation({
   uidMappings,

@@ -37,6 +37,8 @@ export interface RootfsImage {
 export type LayerEntry = LayerAttributes &
   (
     | { readonly type: 'file'; readonly content: Buffer }
+    /** A regular file that is read when it is needed, through the file server (OpenRootfsOptions.isServed). */
+    | { readonly type: 'served'; readonly sizeBytes: number }
     | { readonly type: 'folder'; /** Hides what the image has in it. */ readonly opaque: boolean }
     | { readonly type: 'symlink'; readonly target: Buffer }
     | { readonly type: 'char' | 'block'; readonly major: number; readonly minor: number }
@@ -72,6 +74,8 @@ export interface OpenRootfsOptions {
   readonly cacheDir?: string;
   /** Bytes the cache may take before the least recently used images go. Default 20 GiB. */
   readonly cacheLimitBytes?: number;
+  /** The guest can read what is in the rootfs through a file server: what is large in its own layers can stay there. */
+  readonly isServed?: boolean;
   /** Cancels a build; nothing partial stays. */
   readonly signal?: AbortSignal;
   /** Called while an image is built, a few times a second. */

@@ -38,6 +38,7 @@ export function fileServer(sources: readonly ServedSource[], keep: (fd: number) 
       executableFd: keep(sealedMemfd('runnc-fileserver', readAsset('fileserver'), 'executable')),
       channelFd: keep(serverEnd),
       windowFd,
+      onDemand: sources.every(({ target }) => target === '/'),
       mounts,
     },
     channel: { name: CHANNEL, fd: keep(guestEnd), windowFd },

@@ -54,8 +54,8 @@ export function openProcess(pid: number, startTime: bigint): number | undefined 
   return undefined;
 }
 
-/** The name (comm) of the broker (tender/control), which is in the container's cgroups but none of its programs. */
-export const BROKER_NAME = 'runnc-broker';
+/** Names (comm) of what is in the container's cgroups but none of its programs: tender/control's broker, tender/fileserver. */
+export const HELPER_NAMES: readonly string[] = ['runnc-broker', 'runnc-files'];
 
 /** The name (comm) that init gives itself and keeps until it executes the tender. */
 export const INIT_NAME = 'runnc-init';
