@@ -171,6 +171,8 @@ export class Debian {
     };
     spec.hostname = 'guest';
     spec.root = { path: this.folder };
+    // Runs share the tree: what one writes is not for the next, and would cost it a new image.
+    spec.annotations = { 'io.runnc.rootfs': 'memory' };
     spec.linux.cgroupsPath = `${host.cgroupParent}/${basename(bundle)}`;
     change(spec);
     fs.writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec));

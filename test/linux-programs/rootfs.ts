@@ -148,6 +148,8 @@ export class Rootfs {
       capabilities: { bounding: all, effective: all, permitted: all },
     };
     spec.root = { path: this.folder };
+    // Runs share the tree: what one writes is not for the next, and would cost it a new image.
+    spec.annotations = { 'io.runnc.rootfs': 'memory' };
     spec.linux.cgroupsPath = `${host.cgroupParent}/${basename(bundle)}`;
     change(spec);
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec));
