@@ -213,7 +213,9 @@ export class Container {
     const pids = (await openCgroup(record.cgroup)).pids();
     // Without cgroups of its own (rootless) there is still the process.
     if (pids.length === 0) return (await statusOf(record)) === 'stopped' ? [] : [record.pid];
-    return pids.length === 1 ? pids : pids.filter((pid) => !HELPER_NAMES.includes(processStat(pid)?.name ?? ''));
+    return pids.length === 1
+      ? pids
+      : pids.filter((pid) => !HELPER_NAMES.includes(processStat(pid)?.name ?? ''));
   }
 
   /** What its cgroups counted. Throws STATE if it is stopped. */

@@ -88,7 +88,12 @@ async function openOverlay(source: RootfsSource, options: OpenRootfsOptions): Pr
 /** undefined: the container's own layers must be in the image itself. */
 function deltaFor(own: readonly ScannedLayer[], options: OpenRootfsOptions): LayerEntry[] | undefined {
   if (options.format === 'iso9660') return undefined;
-  return own.length === 0 ? [] : readDelta(mergeScanned(own, 'keep'), { ...idTranslation(options), isServed: options.isServed ?? false });
+  return own.length === 0
+    ? []
+    : readDelta(mergeScanned(own, 'keep'), {
+        ...idTranslation(options),
+        isServed: options.isServed ?? false,
+      });
 }
 
 /** `kind`: what the identity is made of, and what is made of it. */
