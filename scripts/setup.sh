@@ -17,12 +17,12 @@ test_packages=(
   docker.io podman containerd runc crun            # the callers we are tested with, and the peers of the bench
   busybox-static golang-go              # guests
   erofs-utils                           # the oracle of our EROFS images
-  docker-registry apache2-utils openssl zstd        # registries of images, with and without users
+  docker-registry apache2-utils openssl zstd wget   # registries of images, with and without users
   iproute2 iptables containernetworking-plugins procps bsdutils strace libarchive-tools
   adduser apt git openjdk-17-jdk-headless perl redis-server sqlite3 # programs that the Linux guest runs as they are
 )
 long_packages=(
-  iperf3 wget # servers and clients for the guest's network, and its bench
+  iperf3 nftables ethtool # for the guest's network at length, and its bench
   qemu-system-x86 dbus-daemon systemd # virtual machines with other kernels, one of them under systemd
   debootstrap                         # the base images of our Dockerfile
 )
