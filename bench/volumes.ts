@@ -21,7 +21,8 @@ interface Probe {
   readonly script: string;
 }
 
-const UNTAR = 'rm -rf out; mkdir out; busybox time -f %e tar -C out -xf small.tar 2>&1';
+const UNTAR =
+  'busybox rm -rf out; busybox mkdir out; busybox time -f %e tar -C out --no-same-owner -xf small.tar 2>&1';
 const PROBES: readonly Probe[] = [
   { name: 'Write', script: `volumes write big ${FILE_MIB}` },
   { name: 'Read', script: 'volumes read big' },
@@ -112,6 +113,6 @@ async function inGuest(
     spec.mounts = [...(spec.mounts ?? []), mount];
   });
   const { status, stdout, stderr } = await host.runnc(['run', '--bundle', bundle, id]);
-  if (status !== 0) throw new Error(`${script}: ${stderr}`);
+  if (status !== 0) throw new Error(`${script}: ${stdout}${stderr}`);
   return seconds(stdout);
 }

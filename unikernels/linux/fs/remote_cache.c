@@ -30,6 +30,7 @@ struct mapping {
 static struct {
     struct list inodes; /* remote_inode.lru: last used last */
     uint64_t pages;
+    const struct remote_inode *copying; /* a program reads its pages, and may fault on its own meanwhile */
 } cache = {.inodes = {&cache.inodes, &cache.inodes}};
 
 /* ---- kept pages ---- */
@@ -60,6 +61,20 @@ void remote_forget_pages(struct remote_inode *ri)
         ri->pages.pages = 0;
     }
     unlist(ri);
+}
+
+bool file_cache_drop(void)
+{
+    struct remote_inode *ri, *next;
+    bool any = false;
+
+    list_for_each_safe(ri, next, &cache.inodes, lru) {
+        if (ri == cache.copying)
+            continue;
+        remote_forget_pages(ri);
+        any = true;
+    }
+    return any;
 }
 
 static uint64_t pages_max(void)
@@ -147,7 +162,9 @@ ssize_t remote_read_kept(struct remote_inode *ri, uint64_t pos, size_t want, str
             if (page_read(*slot, skip, step, part))
                 return done ? (ssize_t)done : -EFAULT;
         }
+        cache.copying = ri;
         ssize_t n = copy_to_iter(to, *slot & PAGE_HOME ? step : (const char *)*slot + skip, part);
+        cache.copying = NULL;
         if (n <= 0)
             return done ? (ssize_t)done : n;
         done += (size_t)n;

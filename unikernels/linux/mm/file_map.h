@@ -76,4 +76,7 @@ int file_unshare_pages(struct file *, uint64_t offset, size_t len, void *home);
 /* msync: what was stored in shared pages is the file's, also where that is not in memory. May wait. */
 int file_write_back(struct file *, uint64_t offset, size_t len);
 
+/* Memory is short: what is kept of files that are elsewhere goes. False: there was nothing. Never waits. */
+bool file_cache_drop(void);
+
 #endif

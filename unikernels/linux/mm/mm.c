@@ -267,7 +267,7 @@ enum fault_result mm_fault_in(uaddr_t addr, uint64_t err, bool in_kernel)
     if (!user_range_max(addr)) return FAULT_SIGNAL;
 
     int r = fault_once(mm, addr, err, false);
-    if (r == -ENOMEM && (keep_drop() | (reclaim_untouched() > 0))) r = fault_once(mm, addr, err, false);
+    if (r == -ENOMEM && (keep_drop() | file_cache_drop() | (reclaim_untouched() > 0))) r = fault_once(mm, addr, err, false);
     if (r != -ENOMEM) return r > 0 ? FAULT_RETRY : FAULT_SIGNAL;
     oom_kill();
     /* The kernel goes on with what it has begun, with a page over the limit; a program waits until somebody is gone. */

@@ -18,6 +18,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "mm/mm.h"
+#include "mm/file_map.h"
 #include "mm/keep.h"
 #include "mm/reclaim.h"
 #include "mm/uaccess.h"
@@ -232,6 +233,7 @@ void return_work(struct regs *regs)
         if (work & WORK_MEMORY) {
             pending_work &= ~(uint32_t)WORK_MEMORY;
             keep_drop();
+            file_cache_drop();
             reclaim_untouched();
         }
         if (pending_work & WORK_CONTROL) control_work();
