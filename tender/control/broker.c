@@ -203,10 +203,11 @@ static void leave_parent(void)
 
 static void close_others(void)
 {
-    const int kept[] = {CHANNEL_FD, broker.listening, broker.epoll};
+    const bool swapped = broker.epoll < broker.listening;
+    /* Ascending; the channel's number is lower than those that were opened here. */
+    const int kept[] = {CHANNEL_FD, swapped ? broker.epoll : broker.listening, swapped ? broker.listening : broker.epoll};
     unsigned next = 3;
 
-    /* Ascending: the later ones were opened later, and FOLDER_FD and REPORT_FD come first. */
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
         if ((unsigned)kept[i] > next) syscall(SYS_close_range, next, (unsigned)kept[i] - 1, 0);
         next = (unsigned)kept[i] + 1;
@@ -241,6 +242,7 @@ _Noreturn void broker_run(const struct plan *plan, int listening_fd)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
 
+    enter_cgroups(plan);
     leave_parent();
     broker.listening = listening_fd;
     broker.epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -30,12 +30,14 @@ static void enter_pid_namespace(void)
 }
 
 /* Only a new process is in it. The one that is left has nothing more to do. */
-static void become_proxy(void)
+static void become_proxy(const struct plan *plan)
 {
     const long child = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0);
 
     if (child < 0) report_failure("cannot make the proxy");
     if (child > 0) _exit(0);
+    /* By itself, as the broker does: a limit on the number of processes holds up forks, but nobody who moves in. */
+    enter_cgroups(plan);
     /* A session of its own: what a terminal sends to the caller's group is the caller's to pass on. */
     if (setsid() < 0) report_failure("setsid");
 }
@@ -50,12 +52,11 @@ int main(void)
     /* The runtime had it on, and a socket that has it takes a name when it sends. */
     const int off = 0;
     if (setsockopt(CHANNEL_FD, SOL_SOCKET, SO_PASSCRED, &off, sizeof off) != 0) report_failure("the control channel");
-    enter_cgroups(&plan);
     const int broker = connect_broker(&plan, &session);
     close(FOLDER_FD);
     close(PLAN_FD);
     enter_pid_namespace();
-    become_proxy();
+    become_proxy(&plan);
     if (plan.terminal) open_terminal(&plan);
     _exit(proxy_run(&plan, broker, session));
 }

@@ -306,6 +306,13 @@ describe('exec', function () {
       expect((await call.end()).status).to.equal(137);
     });
 
+    it('is not held up by its limit on processes, which it has reached', async () => {
+      await startBox(['sleep', '1000'], ({ linux }) => {
+        linux.resources = { ...linux.resources, pids: { limit: 1 } };
+      });
+      expect(await inBox('echo', 'well')).to.deep.equal(printed('well\n'));
+    });
+
     it('is not supported by a Solo5 guest', async () => {
       await host.runnc(['run', '-d', '-b', host.bundle('time', ['forever']), 'box']);
       expect((await inBox('/hello')).stderr).to.equal(
