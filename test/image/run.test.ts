@@ -1,7 +1,16 @@
 /** `runnc run IMAGE` and the verbs of the store, as their users call them. */
 import { execFileSync } from 'node:child_process';
 import { expect } from 'chai';
-import { chownSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type CallOptions, Playground, type Result } from '../support/bundle.ts';
 import { GREETING, writeImage } from '../support/images.ts';
@@ -130,6 +139,15 @@ describe('runnc run IMAGE', function () {
     expect(
       await prints(['-v', '/scratch', 'linux:1', 'sh', '-c', 'echo x > /scratch/y && cat /scratch/y']),
     ).to.equal('x\n');
+  });
+
+  it('lets folders and named volumes of the host be written', async () => {
+    const shared = join(host.folder, 'written');
+    mkdirSync(shared);
+    await prints(['-v', `${shared}:/data`, 'linux:1', 'sh', '-c', 'echo of the guest > /data/new']);
+    expect(readFileSync(join(shared, 'new'), 'utf8')).to.equal('of the guest\n');
+    await prints(['-v', 'kept:/data', 'linux:1', 'sh', '-c', 'echo kept > /data/file']);
+    expect(await prints(['-v', 'kept:/data', 'linux:1', 'cat', '/data/file'])).to.equal('kept\n');
   });
 
   it('keeps a container that is not to be removed, and starts one in the background', async () => {
