@@ -115,6 +115,28 @@ describe('podman', function () {
     expect(terminal.stdout).to.match(/^\/dev\/pts\/\d+\r\n$/);
   });
 
+  it('start, diff and commit find what a Linux program wrote to its root', async () => {
+    const script = 'busybox ls /kept 2>/dev/null || { busybox mkdir /kept; echo x > /kept/file; }';
+    const id = await podman.podman('create', ...podman.place, IMAGE, '/busybox', 'sh', '-c', script);
+    expect(await podman.podman('start', '--attach', id)).to.equal('');
+    expect(await podman.podman('start', '--attach', id)).to.equal('file');
+    expect((await podman.podman('diff', id)).split('\n')).to.include.members(['A /kept', 'A /kept/file']);
+    await podman.podman('commit', '--quiet', id, 'committed:latest');
+    expect(
+      (
+        await podman.podman(
+          'run',
+          '--rm',
+          ...podman.place,
+          'committed:latest',
+          '/busybox',
+          'cat',
+          '/kept/file',
+        )
+      ).trim(),
+    ).to.equal('x');
+  });
+
   it('run -it shows output on a terminal', async () => {
     const { status, stdout } = await onTerminal('podman', [
       ...podman.client,
