@@ -1,7 +1,7 @@
 /** What changes in the root of a Linux guest changes in the bundle's rootfs. */
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Rootfs } from '../linux-programs/rootfs.ts';
 import { type Draft, Playground, type Result } from '../support/bundle.ts';
@@ -56,4 +56,45 @@ describe('a root that is written', function () {
       expect(await run(perl('list', '/work'))).to.deep.equal(said);
     });
   }
+
+  it('tells whoever syncs, and standard error once, that the host has no room, and goes on in memory', async () => {
+    const full = join(host.folder, 'full');
+    mkdirSync(full);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m,mode=755', 'runnc-test', full]);
+    try {
+      execFileSync('cp', ['-a', `${rootfs.path('/usr/bin/busybox')}`, join(full, 'busybox')]);
+      const fill = '/busybox dd if=/dev/zero of=/big bs=1M count=20 conv=fsync 2>/dev/null || echo refused';
+      const script = `${fill}; /busybox wc -c < /big; echo small > /small; /busybox cat /small`;
+      const { status, stdout, stderr } = await run(['/busybox', 'sh', '-c', script], (spec) => {
+        spec.root = { path: full, readonly: false };
+        spec.process.cwd = '/';
+      });
+      expect(stdout).to.equal(`refused\n${20 * 2 ** 20}\nsmall\n`);
+      expect(stderr).to.match(
+        /^runnc: not all changes of the container's root reach the bundle's rootfs \(error 28\)\n$/,
+      );
+      expect(status).to.equal(0);
+    } finally {
+      execFileSync('umount', [full]);
+    }
+  });
+
+  it('stays as it was on the host where the annotation says so, and where it is read-only', async () => {
+    const script = 'echo x > /new && cat /new || echo refused';
+    const memory = (spec: Draft): void => {
+      spec.annotations = { 'io.runnc.rootfs': 'memory' };
+    };
+    const readonly = (spec: Draft): void => {
+      spec.root = { path: rootfs.folder, readonly: true };
+    };
+    expect((await run(shell(script.replaceAll('cat', 'busybox cat')), memory)).stdout).to.equal('x\n');
+    expect((await run(shell(script), readonly)).stdout).to.equal('refused\n');
+    expect(existsSync(rootfs.path('/new'))).to.equal(false);
+    const wrong = await run(shell('true'), (spec) => {
+      spec.annotations = { 'io.runnc.rootfs': 'disk' };
+    });
+    expect(wrong.stderr).to.equal(
+      'config.json: annotations[io.runnc.rootfs]: expected "lasting" or "memory", got "disk"\n',
+    );
+  });
 });
