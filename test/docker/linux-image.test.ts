@@ -356,4 +356,12 @@ describe('docker, with a Linux image', function () {
     await docker.docker('cp', `${id}:/etc/motd`, out);
     expect(readFileSync(out, 'utf8')).to.equal('from the image\n');
   });
+
+  it('cp brings out what exec has written in a running container', async () => {
+    const id = await detached([], ['probe', 'wait']);
+    await docker.docker('exec', id, 'sh', '-c', 'echo written > /new; busybox sync');
+    const out = join(docker.folder, 'new');
+    await docker.docker('cp', `${id}:/new`, out);
+    expect(readFileSync(out, 'utf8')).to.equal('written\n');
+  });
 });
