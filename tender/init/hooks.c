@@ -67,6 +67,13 @@ static bool drain(int fd, char *text, size_t *used)
     return length > 0;
 }
 
+/* The hook and all that it started, also when it has not got as far as a group of its own. */
+static void kill_hook(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    kill(-pid, SIGKILL);
+}
+
 static void run_hook(const struct init *init, const char *kind, uint32_t index, const struct plan_hook *hook,
                      int state_fd, bool confined)
 {
@@ -84,7 +91,7 @@ static void run_hook(const struct init *init, const char *kind, uint32_t index, 
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0) {
         int error = errno;
-        kill(pid, SIGKILL);
+        kill_hook(pid);
         errno = error;
         fail_errno(init, "%s hook #%u: pidfd_open", kind, index);
     }
@@ -99,11 +106,11 @@ static void run_hook(const struct init *init, const char *kind, uint32_t index, 
         if (poll(polled, 3, left > 60000 ? 60000 : (int)left) < 0 && errno != EINTR) break;
         if (polled[1].revents != 0 && !drain(pipe_fds[0], text, &used)) polled[1].fd = -1;
         if (polled[2].revents != 0) {
-            kill(-pid, SIGKILL);
+            kill_hook(pid);
             abandon();
         }
     }
-    if (timed_out) kill(-pid, SIGKILL);
+    if (timed_out) kill_hook(pid);
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
