@@ -455,6 +455,11 @@ static int remote_setattr(struct inode *inode, const struct iattr *attr)
         return 0; /* ctime alone: the host sees to it */
     if (resize && !S_ISREG(inode->i_mode))
         return -EINVAL;
+    if (ri->made_here && (!(attr->valid & ATTR_UID) || attr->uid == inode->i_uid) &&
+        (!(attr->valid & ATTR_GID) || attr->gid == inode->i_gid))
+        request.valid &= ~(uint32_t)(FILES_SET_UID | FILES_SET_GID);
+    if (!request.valid)
+        return 0;
     /* Of a file that this guest made nothing but the loss of the disk can refuse a mode and times: tar waits for enough. */
     if (ri->made_here && !(request.valid & ~(uint32_t)(FILES_SET_MODE | FILES_SET_ATIME | FILES_SET_MTIME)) && may_sleep()) {
         static const struct window none;
