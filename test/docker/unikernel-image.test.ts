@@ -74,7 +74,7 @@ describe('an image of a unikernel', function () {
     expect(listed).to.match(/^\/sub\/greeting \S+ 7:8 /m);
     // Neither itself nor the unikernel is in it.
     expect(listed).not.to.match(/runnc|iso\.spt/);
-    expect(await docker.inspect('files', '.Config.Labels')).to.equal('map[io.runnc.rootfs:iso]');
+    expect(await docker.inspect('files', '.Config.Labels')).to.equal('map[io.runnc.block-image:iso]');
 
     // An image from it has other files: what is carried is made anew, or is gone.
     writeFileSync(join(context, 'more'), 'and more\n');

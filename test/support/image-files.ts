@@ -69,12 +69,17 @@ async function mergeLayers(
     for (const [path, line] of await readLayer(tar, options)) {
       paths.push(path);
       const [, folder = '', name = ''] = /^(.*\/)?([^/]*)$/.exec(path) ?? [];
-      if (name.startsWith('.wh.')) remove(files, `${folder}${name.slice('.wh.'.length)}`);
+      if (name === '.wh..wh..opq') removeInside(files, folder);
+      else if (name.startsWith('.wh.')) remove(files, `${folder}${name.slice('.wh.'.length)}`);
       else files[path] = line;
     }
     layers.push(paths);
   }
   return { files, layers };
+}
+
+function removeInside(files: Record<string, string>, folder: string): void {
+  for (const name of Object.keys(files)) if (name.startsWith(folder)) Reflect.deleteProperty(files, name);
 }
 
 function remove(files: Record<string, string>, path: string): void {

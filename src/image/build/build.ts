@@ -16,6 +16,7 @@ import { failAt, type Instruction, parseDockerfile } from './dockerfile.ts';
 import { type BlockImage, type Extras, planExtras } from './extras.ts';
 import { Layers } from './layers.ts';
 import { type BuildObserver, observe, silentObserver, type StepObserver } from './observer.ts';
+import { PROXY_ARGS } from './run-instruction.ts';
 import { isoTime, LayeredTree, layersOf, type Session } from './session.ts';
 import { isStep, type SourceFiles, StageBuilder } from './stage-builder.ts';
 import { checkKeyword, findStage, findTarget, readStages, type Stage, type Stages } from './stages.ts';
@@ -61,11 +62,6 @@ export interface BuiltImage {
   readonly config: Descriptor;
 }
 
-/** Build arguments that need no ARG. */
-const PREDEFINED_ARGS = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'].flatMap(
-  (name) => [name, name.toLowerCase()],
-);
-
 /**
  * Throws INVALID, NOT_FOUND, UNSUPPORTED and HOST, with file, line and instruction where there is one. What was made until
  * then stays in the cache; no image is left in part.
@@ -87,6 +83,7 @@ class Builder {
   /** Those that were asked for, by index. */
   readonly #built = new Map<number, Promise<StageBuilder>>();
   readonly #images = new Map<string, Promise<Image>>();
+  readonly #running: StageBuilder[] = [];
   #context: BuildContext | undefined;
 
   constructor(options: BuildOptions) {
@@ -121,6 +118,7 @@ class Builder {
   }
 
   close(): void {
+    for (const stage of this.#running) stage.close();
     this.#context?.close();
   }
 
@@ -161,6 +159,7 @@ class Builder {
     const instructions = [...triggers(builder.config), ...stage.instructions];
     const config = withoutTriggers(builder.config);
     const running = new StageBuilder({ ...this.#startOf(builder, stage), config });
+    this.#running.push(running);
     const total = 1 + instructions.filter(isStep).length;
     let number = 1;
     for (const instruction of instructions) {
@@ -195,6 +194,7 @@ class Builder {
       const image = await observe(this.#observer, `${label(stage, 1, total)} ${from.place.text}`, () =>
         this.#openImage(base, platform),
       );
+      checkPlatform(image, platform);
       return new StageBuilder(this.#startWith(stage, startOfImage(image)));
     } catch (error) {
       throw failAt(from.place, error);
@@ -229,11 +229,12 @@ class Builder {
     };
   }
 
-  /** Stages that COPY --from names. */
+  /** Stages that COPY --from and RUN --mount=from=… name. */
   #neededBy({ flags }: Instruction, stage: Stage): Stage[] {
     const earlier = this.#stages.stages.slice(0, stage.index);
     return flags.flatMap(({ name, value }) => {
-      const found = name === 'from' ? findStage(earlier, value) : undefined;
+      const [, from] = name === 'from' ? ['', value] : (/(?:^|,)from=([^,]*)/.exec(value) ?? []);
+      const found = from === undefined ? undefined : findStage(earlier, from);
       return found === undefined ? [] : [found];
     });
   }
@@ -340,6 +341,15 @@ function withLabels(config: RunConfig, labels: Readonly<Record<string, string>>)
   return Object.keys(labels).length === 0 ? config : { ...config, Labels: { ...config.Labels, ...labels } };
 }
 
+/** An image for one platform alone is found whatever was asked for. */
+function checkPlatform({ config }: Image, wanted: Platform): void {
+  if (config.os === wanted.os && config.architecture === wanted.architecture) return;
+  throw new RunncError(
+    'INVALID',
+    `the image is for ${formatPlatform(config)}, not for ${formatPlatform(wanted)}`,
+  );
+}
+
 function platformArgs(target: Platform): Map<string, string> {
   const of = (prefix: string, platform: Platform): [string, string][] => [
     [`${prefix}PLATFORM`, formatPlatform(platform)],
@@ -359,7 +369,7 @@ function warnOfUnused(
     .filter(({ keyword }) => keyword === 'ARG')
     .flatMap(({ rest }) => rest.split(/\s+/).map((word) => word.replace(/=.*/s, '')));
   for (const name of buildArgs.keys()) {
-    if (!declared.includes(name) && !PREDEFINED_ARGS.includes(name)) {
+    if (!declared.includes(name) && !PROXY_ARGS.includes(name)) {
       onWarning(`--build-arg ${name}: no ARG of that name uses it`);
     }
   }

@@ -97,7 +97,7 @@ export function withVariable(env: readonly string[], name: string, value: string
 
 /** Shell form and exec form. */
 export function commandOf(
-  { json, rest }: Instruction,
+  { json, rest }: Pick<Instruction, 'rest'> & Partial<Pick<Instruction, 'json'>>,
   { Shell = DEFAULT_SHELL }: RunConfig,
 ): readonly string[] {
   return json ?? [...Shell, rest];

@@ -178,10 +178,12 @@ function readHeredocs(rest: string, bodies: readonly string[], keyword: string, 
   return heredocs;
 }
 
-/** The error with the place put before it. */
+class PlacedError extends RunncError {}
+
+/** The error with the place put before it, once. */
 export function failAt(place: Place, error: unknown): RunncError {
+  if (error instanceof PlacedError) return error;
   const code = error instanceof RunncError ? error.code : 'INTERNAL';
-  return new RunncError(code, `${place.file}:${String(place.line)}: ${place.text}: ${errorMessage(error)}`, {
-    cause: error,
-  });
+  const where = `${place.file}:${String(place.line)}: ${place.text}`;
+  return new PlacedError(code, `${where}: ${errorMessage(error)}`, { cause: error });
 }

@@ -47,7 +47,7 @@ export interface Extras {
 }
 
 /** In the configuration: which block image the image carries, and so must not be handed down as it is. */
-const BLOCK_IMAGE_LABEL = 'io.runnc.rootfs';
+const BLOCK_IMAGE_LABEL = 'io.runnc.block-image';
 const URUNC_BLOCK = `${URUNC_PREFIX}block`;
 const URUNC_MOUNT_POINT = `${URUNC_PREFIX}blkMntPoint`;
 const CARRIED = [CARRIED_ISO, CARRIED_EROFS, CARRIED_SEGMENTS].map((path) => path.slice(1));

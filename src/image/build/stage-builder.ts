@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import { RunncError, shorten } from '../../errors.ts';
 import type { History, Platform, RunConfig } from '../descriptor.ts';
+import { formatPlatform, HOST_PLATFORM } from '../platform.ts';
 import { openArchive, unpackArchive } from './add.ts';
 import { filesOf } from './archive.ts';
 import { BuildCache } from './build-cache.ts';
@@ -14,11 +15,13 @@ import type { Content, FileTree } from './file-tree.ts';
 import { Flags } from './instruction-flags.ts';
 import { type Layer, writeLayer } from './layer-writer.ts';
 import type { StepObserver } from './observer.ts';
+import { commandOfRun, PROXY_ARGS, readRunMount, type RunMount } from './run-instruction.ts';
 import { chainOf, isoTime, LayeredTree, type Session } from './session.ts';
+import type { StageRoot } from './stage-root.ts';
 import { readArgs } from './stages.ts';
 import { fetchFile } from './remote-file.ts';
 import { textFile } from './text-file.ts';
-import { type ReadText, resolveOwner } from './users.ts';
+import { type ReadText, resolveOwner, resolveRunUser } from './users.ts';
 import { expandText, expandWord } from './words.ts';
 
 /** Files that COPY --from takes from: a stage or an image. */
@@ -70,6 +73,7 @@ export class StageBuilder {
   #config: RunConfig;
   #author: string | undefined;
   #hasOwnCmd = false;
+  #root: StageRoot | undefined;
 
   constructor(start: StageStart) {
     this.#start = start;
@@ -261,12 +265,81 @@ export class StageBuilder {
     });
   }
 
-  #run(instruction: Instruction, step: StepObserver): Promise<void> {
-    void step;
-    throw new RunncError(
-      'UNSUPPORTED',
-      `RUN is not supported yet: what a guest writes does not leave it (${shorten(instruction.rest)})`,
+  async #run(instruction: Instruction, step: StepObserver): Promise<void> {
+    const flags = new Flags(instruction, ['mount', 'network']);
+    this.#checkRunnable(flags);
+    const { args, files } = commandOfRun(instruction, this.#config);
+    const { User = '', WorkingDir = '' } = this.#config;
+    const cwd = posix.resolve('/', WorkingDir);
+    const env = this.#environment();
+    const mounts = await this.#mounts(flags);
+    const key = ['RUN', args, files, env, cwd, User, mounts.map(({ identity }) => identity)];
+    let root: StageRoot | undefined;
+    await this.#layerStep(instruction, step, key, async (changes) => {
+      const { runProgram } = await import('./run-program.ts');
+      const stageRoot = await this.#stageRoot();
+      root = stageRoot;
+      const user = await resolveRunUser(User, this.readText);
+      const mounted = await Promise.all(mounts.map(({ mount }) => mount(stageRoot)));
+      const program = { args, files, env: [...env, ...this.#proxies()], cwd, user, mounts: mounted };
+      await stageRoot.change(this.#layers, changes, () =>
+        runProgram(program, stageRoot, step, this.#session.onWarning),
+      );
+    });
+    root?.isAt(this.#layers.length);
+  }
+
+  #checkRunnable(flags: Flags): void {
+    const { platform } = this.#start;
+    if (platform.os !== HOST_PLATFORM.os || platform.architecture !== HOST_PLATFORM.architecture) {
+      throw new RunncError(
+        'UNSUPPORTED',
+        `RUN: this machine runs no programs for ${formatPlatform(platform)}`,
+      );
+    }
+    const network = flags.text('network') ?? 'default';
+    if (network !== 'default' && network !== 'none') {
+      throw new RunncError('UNSUPPORTED', `--network=${network}: a build has no network`);
+    }
+  }
+
+  /** ENV and ARG. */
+  #environment(): string[] {
+    const { Env = [] } = this.#config;
+    const args = [...this.#args].filter(([name]) => !Env.some((variable) => variable.startsWith(`${name}=`)));
+    return [...Env, ...args.map(([name, value]) => `${name}=${value}`)];
+  }
+
+  /** They change nothing of the result. */
+  #proxies(): string[] {
+    return [...this.#session.buildArgs]
+      .filter(([name]) => PROXY_ARGS.includes(name) && !this.#args.has(name))
+      .map(([name, value]) => `${name}=${value}`);
+  }
+
+  #mounts(flags: Flags): Promise<RunMount[]> {
+    return Promise.all(
+      flags.texts('mount').map((text) =>
+        readRunMount(text, {
+          session: this.#session,
+          workingDir: this.#config.WorkingDir ?? '/',
+          expand: (word) => this.#expand(word),
+          hash: (content) => this.#hash(content),
+          findSource: this.#start.findSource,
+        }),
+      ),
     );
+  }
+
+  async #stageRoot(): Promise<StageRoot> {
+    const { StageRoot } = await import('./stage-root.ts');
+    this.#root ??= await StageRoot.open(this.#session);
+    return this.#root;
+  }
+
+  /** Nothing more is carried out. */
+  close(): void {
+    this.#root?.close();
   }
 
   /** The sources and the destination of COPY and ADD. */

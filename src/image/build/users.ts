@@ -58,7 +58,8 @@ export async function resolveRunUser(text: string, readText: ReadText): Promise<
           return other !== undefined && members.split(',').includes(line[0] ?? '') ? [other] : [];
         })
       : [];
-  return { uid, gid, additionalGids, home: line?.[5] ?? '/' };
+  // As Docker: a program that looks at its groups only finds its own among them.
+  return { uid, gid, additionalGids: [...additionalGids, gid], home: line?.[5] ?? '/' };
 }
 
 async function lines(path: string, readText: ReadText): Promise<readonly (readonly string[])[]> {

@@ -1,0 +1,172 @@
+/** RUN: the program of a stage in a container of our own, without a network, its output told line by line. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { Container } from '../../container/container.ts';
+import { shellStatus } from '../../container/run.ts';
+import { RunncError, shorten } from '../../errors.ts';
+import type { Mount, Spec } from '../../oci/spec.ts';
+import { templateSpec } from '../../oci/spec-template.ts';
+import { withVariable } from './config-instructions.ts';
+import { SCRIPT_FOLDER } from './run-instruction.ts';
+import type { StepObserver } from './observer.ts';
+import type { StageRoot } from './stage-root.ts';
+import type { RunUser } from './users.ts';
+
+export interface Program {
+  readonly args: readonly string[];
+  /** Name → content: mounts may name them as their source. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly user: RunUser;
+  /** Beside the usual ones. */
+  readonly mounts: readonly Mount[];
+}
+
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const HOSTNAME = 'build';
+const HOSTS = `127.0.0.1\tlocalhost ${HOSTNAME}\n::1\tlocalhost ip6-localhost ip6-loopback\n`;
+/** Docker's. */
+const CAPABILITIES = [
+  ...['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID'],
+  ...['SETFCAP', 'SETPCAP', 'NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE'],
+].map((name) => `CAP_${name}`);
+/** Between two looks at what was printed. */
+const POLL_MS = 100;
+const SIGKILL = 9;
+
+/** Throws INVALID if the program fails or is interrupted, and what the creation of containers throws. */
+export async function runProgram(
+  program: Program,
+  root: StageRoot,
+  step: StepObserver,
+  onWarning: (message: string) => void,
+): Promise<void> {
+  const outputPath = `${root.folder}/output`;
+  const outputFd = openSync(outputPath, 'w');
+  const nullFd = openSync('/dev/null', 'r');
+  const output = new OutputTail(outputPath, step);
+  try {
+    const container = await Container.create({
+      id: root.containerId,
+      bundle: { spec: specOf(program, root), files: { ...program.files, hosts: HOSTS } },
+      stdio: [nullFd, outputFd, outputFd],
+      onWarning,
+    });
+    const status = await runToEnd(container, onWarning);
+    output.finish();
+    if (status === 0) return;
+    const last = output.lastLine === '' ? '' : `: ${shorten(output.lastLine)}`;
+    throw new RunncError('INVALID', `the program ended with status ${String(status)}${last}`);
+  } finally {
+    output.close();
+    closeSync(nullFd);
+    closeSync(outputFd);
+  }
+}
+
+async function runToEnd(container: Container, onWarning: (message: string) => void): Promise<number> {
+  let isInterrupted = false;
+  // Its first process may ignore anything else.
+  const kill = (): void => {
+    isInterrupted = true;
+    container.kill(SIGKILL).catch(() => undefined);
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, kill);
+  try {
+    await container.start();
+    const status = await container.wait();
+    if (status === undefined) throw new RunncError('INTERNAL', 'the container is not a child of its creator');
+    if (isInterrupted) throw new RunncError('INVALID', 'interrupted');
+    return shellStatus(status);
+  } finally {
+    for (const signal of signals) process.off(signal, kill);
+    await container.delete({ force: true, onWarning });
+  }
+}
+
+function specOf({ args, files, env, cwd, user, mounts }: Program, root: StageRoot): Spec {
+  const uid = process.geteuid?.() ?? 0;
+  const base = templateSpec({
+    args,
+    ...(uid === 0 ? {} : { rootless: { uid, gid: process.getegid?.() ?? 0 } }),
+  });
+  const { uid: userId, gid, additionalGids, home } = user;
+  const withPath = env.some((variable) => variable.startsWith('PATH='))
+    ? env
+    : [...env, `PATH=${DEFAULT_PATH}`];
+  const withHome = withPath.some((variable) => variable.startsWith('HOME='))
+    ? withPath
+    : withVariable(withPath, 'HOME', home);
+  return {
+    ...base,
+    process: {
+      ...base.process,
+      user: { uid: userId, gid, additionalGids },
+      args,
+      env: withHome,
+      cwd,
+      capabilities: { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES },
+      rlimits: [],
+      noNewPrivileges: false,
+    },
+    root: { path: root.rootfs, readonly: false },
+    hostname: HOSTNAME,
+    mounts: [
+      ...(base.mounts ?? []),
+      { destination: '/etc/hosts', type: 'bind', source: 'hosts', options: ['rbind', 'rprivate'] },
+      ...Object.keys(files).map((name) => ({
+        destination: `${SCRIPT_FOLDER}/${name}`,
+        type: 'bind',
+        source: name,
+        options: ['rbind', 'rprivate', 'ro'],
+      })),
+      ...mounts,
+    ],
+  };
+}
+
+/** Follows a file that grows. */
+class OutputTail {
+  readonly #fd: number;
+  readonly #step: StepObserver;
+  readonly #timer: NodeJS.Timeout;
+  readonly #decoder = new TextDecoder();
+  #position = 0;
+  #last = '';
+
+  constructor(path: string, step: StepObserver) {
+    this.#fd = openSync(path, 'r');
+    this.#step = step;
+    this.#timer = setInterval(() => {
+      this.#read();
+    }, POLL_MS);
+  }
+
+  /** The last one that is not empty. */
+  get lastLine(): string {
+    return this.#last.split('\n').findLast((line) => line.trim() !== '') ?? '';
+  }
+
+  /** Nothing more will be written. */
+  finish(): void {
+    this.#read();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    closeSync(this.#fd);
+  }
+
+  #read(): void {
+    while (fstatSync(this.#fd).size > this.#position) {
+      const buffer = Buffer.alloc(64 * 1024);
+      const count = readSync(this.#fd, buffer, 0, buffer.length, this.#position);
+      if (count === 0) return;
+      this.#position += count;
+      const text = this.#decoder.decode(buffer.subarray(0, count), { stream: true });
+      this.#last = (this.#last + text).slice(-1000);
+      this.#step.output(text);
+    }
+  }
+}
