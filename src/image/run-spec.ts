@@ -98,7 +98,8 @@ export function specForImage(image: Image, request: RunRequest, host: RunHost): 
       })),
       ...volumeMounts(config.Volumes ?? {}, request, host),
     ],
-    annotations: annotationsOf(image, request),
+    // The folder is everybody's who runs the image: what this one writes is not to last.
+    annotations: { ...annotationsOf(image, request), 'io.runnc.rootfs': 'memory' },
     linux: {
       ...base.linux,
       namespaces: (base.linux?.namespaces ?? []).map((namespace) =>
