@@ -18,6 +18,7 @@ import { Layers } from './layers.ts';
 import { type BuildObserver, observe, silentObserver, type StepObserver } from './observer.ts';
 import { PROXY_ARGS } from './run-instruction.ts';
 import { isoTime, LayeredTree, layersOf, type Session } from './session.ts';
+import { sweepWork } from './work-folder.ts';
 import { isStep, type SourceFiles, StageBuilder } from './stage-builder.ts';
 import { checkKeyword, findStage, findTarget, readStages, type Stage, type Stages } from './stages.ts';
 
@@ -108,6 +109,7 @@ class Builder {
   }
 
   async build(): Promise<BuiltImage> {
+    await sweepWork(this.#session.cache);
     const target = findTarget(this.#stages.stages, this.#options.target);
     const stage = await this.#stage(target);
     const extras = await this.#addExtras(stage);

@@ -87,7 +87,7 @@ export async function planExtras(
         for (const path of before) changes.remove(path);
         if (inherited !== undefined && kind === 'none') await forgetBlockImage(stage, changes, session.now);
         if (kind !== 'none') {
-          work = await WorkFolder.open(session.cache, () => Promise.resolve());
+          work = WorkFolder.open(session.cache);
           await addBlockImage(kind, stage, work.path, changes, session);
         }
         if (unikernel !== undefined) {

@@ -333,7 +333,7 @@ export class StageBuilder {
 
   async #stageRoot(): Promise<StageRoot> {
     const { StageRoot } = await import('./stage-root.ts');
-    this.#root ??= await StageRoot.open(this.#session);
+    this.#root ??= StageRoot.open(this.#session);
     return this.#root;
   }
 

@@ -3,8 +3,7 @@
  * the layers. What a program has changed is found by comparing scans before and after it.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync } from 'node:fs';
-import { Container } from '../../container/container.ts';
+import { closeSync } from 'node:fs';
 import { RunncError, shorten } from '../../errors.ts';
 import { openFolder, parseScan, scan, type TreeEntry, walk } from '../../rootfs/tree.ts';
 import type { Changes } from './changes.ts';
@@ -13,7 +12,7 @@ import { type Content, type Node, parentOf, type TreePath } from './file-tree.ts
 import type { Layer } from './layer-writer.ts';
 import type { Session } from './session.ts';
 import { unpackStage } from './unpack-stage.ts';
-import { WorkFolder } from './work-folder.ts';
+import { containerIdOf, WorkFolder } from './work-folder.ts';
 
 /** Folders that a runtime makes for its mounts where they are missing. */
 const MOUNT_POINTS: readonly TreePath[] = [
@@ -37,8 +36,8 @@ export class StageRoot {
     this.#work = work;
   }
 
-  static async open(session: Session): Promise<StageRoot> {
-    return new StageRoot(session, await WorkFolder.open(session.cache, deleteLeftContainer));
+  static open(session: Session): StageRoot {
+    return new StageRoot(session, WorkFolder.open(session.cache));
   }
 
   /** A folder of its own, with `rootfs` in it. */
@@ -136,15 +135,6 @@ export class StageRoot {
 interface ScannedFolder {
   readonly fd: number;
   readonly tree: TreeEntry;
-}
-
-/** A killed build may have left it running. */
-async function deleteLeftContainer(folder: string): Promise<void> {
-  if (existsSync(`${folder}/rootfs`)) await Container.delete(containerIdOf(folder), { force: true });
-}
-
-function containerIdOf(folder: string): string {
-  return `build-${folder.slice(folder.lastIndexOf('/') + 1)}`;
 }
 
 /** All names of an inode that got a new name or content go into the layer together: a layer links to nothing below it. */

@@ -4,7 +4,7 @@
  *     work/UUID.lock     locked while UUID is in use
  *     work/UUID/         rootfs, and whatever else is needed
  */
-import { closeSync, constants, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { RunncError } from '../../errors.ts';
 import { tryLockFile } from '../../native.ts';
 import { isThere } from '../store-folder.ts';
@@ -19,11 +19,8 @@ export class WorkFolder {
     this.#lock = lock;
   }
 
-  /** A new one; those of builds that have ended are removed, after `onLeft` had a look at each. */
-  static async open(cache: BuildCache, onLeft: (path: string) => Promise<void>): Promise<WorkFolder> {
-    const parent = `${cache.folder}/work`;
-    await sweep(parent, onLeft);
-    const path = `${parent}/${crypto.randomUUID()}`;
+  static open(cache: BuildCache): WorkFolder {
+    const path = `${cache.folder}/work/${crypto.randomUUID()}`;
     const lock = openLocked(`${path}.lock`);
     if (lock === undefined) throw new RunncError('INTERNAL', `${path}: a new file is locked`);
     mkdirSync(path, { mode: 0o700 });
@@ -37,20 +34,30 @@ export class WorkFolder {
   }
 }
 
-async function sweep(parent: string, onLeft: (path: string) => Promise<void>): Promise<void> {
+/** Removes the folders of builds that were killed, and what they left running. */
+export async function sweepWork(cache: BuildCache): Promise<void> {
+  const parent = `${cache.folder}/work`;
   for (const name of readdirSync(parent)) {
     if (!name.endsWith('.lock')) continue;
     const lock = openLocked(`${parent}/${name}`);
     if (lock === undefined) continue;
     const path = `${parent}/${name.slice(0, -'.lock'.length)}`;
     try {
-      await onLeft(path);
+      if (existsSync(`${path}/rootfs`)) {
+        const { Container } = await import('../../container/container.ts');
+        await Container.delete(containerIdOf(path), { force: true });
+      }
       rmSync(path, { recursive: true, force: true });
       rmSync(`${parent}/${name}`, { force: true });
     } finally {
       closeSync(lock);
     }
   }
+}
+
+/** The container whose root is in the folder. */
+export function containerIdOf(folder: string): string {
+  return `build-${folder.slice(folder.lastIndexOf('/') + 1)}`;
 }
 
 /** undefined: somebody else has it, or has just removed it. */
