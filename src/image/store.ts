@@ -24,6 +24,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
+import { resolve } from 'node:path';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import { lockFile, tryLockFile } from '../native.ts';
@@ -83,7 +84,9 @@ export class ImageStore {
   }
 
   /** Makes the folder if it is missing. Default: defaultStoreFolder(). Throws HOST. */
-  static async open(folder: string = defaultStoreFolder()): Promise<ImageStore> {
+  static async open(given: string = defaultStoreFolder()): Promise<ImageStore> {
+    // Containers name what is in it from folders of their own.
+    const folder = resolve(given);
     makePrivateFolders(folder, ['blobs', 'blobs/sha256', 'tmp', 'leases', 'kept']);
     const store = new ImageStore(folder);
     if (fileSize(`${folder}/oci-layout`) === undefined) {
