@@ -18,11 +18,11 @@ test_packages=(
   busybox-static golang-go              # guests
   erofs-utils                           # the oracle of our EROFS images
   docker-registry apache2-utils openssl zstd wget   # registries of images, with and without users
-  iproute2 iptables containernetworking-plugins procps bsdutils strace libarchive-tools
-  adduser apt git openjdk-17-jdk-headless perl redis-server sqlite3 # programs that the Linux guest runs as they are
+  iproute2 iptables iperf3 containernetworking-plugins procps bsdutils strace libarchive-tools
+  adduser apt git openjdk-17-jdk-headless perl python3-tornado redis-server sqlite3 # programs that the Linux guest runs as they are
 )
 long_packages=(
-  iperf3 nftables ethtool # for the guest's network at length, and its bench
+  nftables ethtool # for the guest's network at length, and its bench
   qemu-system-x86 dbus-daemon systemd # virtual machines with other kernels, one of them under systemd
   debootstrap                         # the base images of our Dockerfile
 )

@@ -1,126 +1,121 @@
 /** Servers and clients that people run, over Docker's bridge: data both ways, ends of all kinds, crowds. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { copyFileSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
-import { Rootfs } from '../linux-programs/rootfs.ts';
-import { type CommandResult, succeed } from '../support/command.ts';
-import { Dockerd } from '../support/dockerd.ts';
-import { follow } from '../support/follow.ts';
-import { addNamespace, within } from '../support/network.ts';
+import { succeed } from '../support/command.ts';
+import { GATEWAY, IPERF, REDIS, Servers } from './servers.ts';
 
-const IMAGE = 'programs:latest';
-const GATEWAY = '172.30.0.1';
-const PROGRAMS = resolve(import.meta.dirname, '../linux-net/programs');
-const PYTHON = '/usr/bin/python3.11';
 /** Of test/linux-net/programs/client.py: what, and how many or how much. */
 const CONVERSATIONS = [
   ['upload', 20_000_000],
   ['download', 20_000_000],
+  ['slow', 2_000_000],
   ['datagrams', 0],
   ['row', 300],
 ] as const;
 
+interface IperfReport {
+  readonly error?: string;
+  readonly end: {
+    readonly sum?: { readonly packets: number; readonly lost_packets: number };
+    readonly sum_received?: { readonly bytes: number };
+  };
+}
+
 describe("programs in docker's networks", function () {
   this.timeout(180_000);
-  const host = `runnc-docker-programs-${String(process.pid)}`;
-  let docker: Dockerd;
-  const servers: ChildProcess[] = [];
+  let servers: Servers;
 
   before(async () => {
-    await addNamespace(host);
-    docker = await Dockerd.start({
-      network: {
-        namespace: host,
-        options: ['--bip=172.30.0.1/24', '--ipv6', '--fixed-cidr-v6=fd00:d0c::/64'],
-      },
-    });
-    const rootfs = new Rootfs();
-    try {
-      rootfs.addPython();
-      rootfs.add('/usr/bin/openssl', '/usr/bin/wget');
-      copyFileSync(join(PROGRAMS, 'server.py'), rootfs.path('/server.py'));
-      rootfs.write('/www/index.html', 'from the guest\n');
-      const tar = join(docker.folder, 'programs.tar');
-      await succeed('tar', ['-C', rootfs.folder, '--owner=0', '--group=0', '-cf', tar, '.']);
-      await docker.docker('import', '--change=ENV PATH=/usr/bin', tar, IMAGE);
-      rmSync(tar);
-    } finally {
-      rootfs.remove();
-    }
+    servers = await Servers.start();
   });
-
-  afterEach(async () => {
-    for (const server of servers.splice(0)) server.kill();
-    await docker.removeAll();
-  });
-
-  after(async () => {
-    await docker.stop();
-    await succeed('ip', ['netns', 'delete', host]);
-  });
-
-  /** A server in a guest, by its addresses. */
-  const serve = async (argv: readonly string[], ready: string): Promise<readonly [string, string]> => {
-    const id = await docker.docker('run', '-d', '--env=PYTHONUNBUFFERED=1', IMAGE, ...argv);
-    await follow('docker', [...docker.client, 'logs', '--follow', id], ready);
-    return [
-      await docker.inspect(id, '.NetworkSettings.IPAddress'),
-      await docker.inspect(id, '.NetworkSettings.GlobalIPv6Address'),
-    ];
-  };
-  /** A server of the host's, in its namespace. */
-  const serveOutside = async (argv: readonly string[], ready: string): Promise<void> => {
-    const server = spawn('nsenter', [`--net=/run/netns/${host}`, ...argv], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      cwd: docker.folder,
-      env: { ...process.env, PYTHONUNBUFFERED: '1' },
-    });
-    servers.push(server);
-    let all = '';
-    for (const stream of [server.stdout, server.stderr])
-      stream.on('data', (data: Buffer) => (all += String(data)));
-    while (!all.includes(ready)) await once(server.stdout, 'data');
-  };
-  const guest = (...argv: readonly string[]): Promise<CommandResult> =>
-    docker.try(['run', '--rm', IMAGE, ...argv]);
+  afterEach(() => servers.removeAll());
+  after(() => servers.stop());
 
   it('python serves files', async () => {
     const argv = ['python3', '-m', 'http.server', '--bind', '::', '--directory', '/www', '8000'];
-    const addresses = await serve(argv, 'Serving HTTP');
+    const { addresses } = await servers.serve(argv, 'Serving HTTP');
     for (const address of addresses) {
       const url = `http://${address.includes(':') ? `[${address}]` : address}:8000/`;
-      expect(await within(host, 'busybox', 'wget', '-q', '-O-', url)).to.equal('from the guest');
+      expect(await servers.client(['busybox', 'wget', '-q', '-O-', url])).to.equal('from the guest');
     }
   });
 
   it('megabytes arrive as they were sent, connections end in all ways, and a crowd is held', async () => {
-    const addresses = await serve(['python3', '/server.py'], 'serving');
-    const client = (what: string, address: string, number: number): Promise<string> =>
-      within(host, PYTHON, join(PROGRAMS, 'client.py'), what, address, String(number));
+    const { addresses } = await servers.serve(['python3', '/server.py'], 'serving');
+    const talk = (what: string, address: string, number: number): Promise<string> =>
+      servers.client(Servers.conversation(what, address, number));
     for (const address of addresses) {
-      for (const [what, number] of CONVERSATIONS)
-        expect(await client(what, address, number)).to.equal('well');
+      for (const [what, number] of CONVERSATIONS) expect(await talk(what, address, number)).to.equal('well');
     }
-    const [address] = addresses;
-    expect(await client('crowd', address, 500)).to.equal('well');
+    expect(await talk('crowd', addresses[0], 500)).to.equal('well');
+  });
+
+  for (const [name, argv] of [
+    ["node's http", ['node', '/http.mjs']],
+    ["Go's net/http", ['http']],
+    ['tornado', ['python3', '/http_tornado.py']],
+  ] as const) {
+    it(`${name} answers rightly, to many at once too`, async () => {
+      const { addresses } = await servers.serve(argv, 'serving');
+      for (const address of addresses)
+        expect(await servers.client(Servers.httpClient(address))).to.equal('well');
+    });
+  }
+
+  it('redis keeps what it is given, and redis-benchmark gets through', async () => {
+    const { addresses } = await servers.serve(REDIS, 'Ready to accept');
+    for (const address of addresses) {
+      const redis = (...command: readonly string[]): Promise<string> =>
+        servers.client(['redis-cli', '-h', address, ...command]);
+      const value = randomBytes(1_000_000).toString('base64');
+      expect(
+        await servers.client(['redis-cli', '-h', address, '-x', 'SET', 'large'], { input: value }),
+      ).to.equal('OK');
+      expect((await redis('GET', 'large')) === value, 'the value comes back').to.equal(true);
+      for (const options of [
+        ['-c', '1', '-n', '500'],
+        ['-c', '50', '-n', '5000'],
+        ['-c', '200', '-n', '5000'],
+        ['-c', '50', '-P', '16', '-n', '20000'],
+      ]) {
+        const argv = ['redis-benchmark', '-h', address, '-t', 'set,get,incr', '-e', '--csv', ...options];
+        expect(await servers.client(argv)).to.match(/^"SET",.*\n"GET",.*\n"INCR",/m);
+      }
+      // Each increment arrived once.
+      expect(await redis('GETDEL', 'counter:__rand_int__')).to.equal('30500');
+    }
+  });
+
+  it('iperf3 gets through both ways, by TCP and UDP, with several streams', async () => {
+    const serving = await servers.serve(IPERF, 'Server listening');
+    const ways = [[], ['-R'], ['-P', '8'], ['-u', '-b', '50M'], ['-u', '-R', '-b', '50M']];
+    const all = ways.flatMap((options) =>
+      serving.addresses.map((address) => ['-J', '-t', '1', '-c', address, ...options]),
+    );
+    for (const output of await servers.iperf(serving, all)) {
+      const report = JSON.parse(output) as IperfReport;
+      expect(report.error).to.equal(undefined);
+      const { sum, sum_received: received } = report.end;
+      // What the other end counted: bytes of TCP, datagrams of UDP.
+      expect(received?.bytes ?? (sum?.packets ?? 0) - (sum?.lost_packets ?? 0)).to.be.above(0);
+    }
   });
 
   it('wget and openssl s_client in the guest talk to servers outside', async () => {
     const key = ['-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=outside'];
     await succeed('openssl', ['req', ...key, '-keyout', 'key.pem', '-out', 'cert.pem'], {
-      cwd: docker.folder,
+      cwd: servers.docker.folder,
     });
-    await serveOutside(['python3', '-m', 'http.server', '8000'], 'Serving HTTP');
-    const page = await guest('wget', '-q', '-O-', `http://${GATEWAY}:8000/cert.pem`);
+    await servers.serveOutside(['python3', '-m', 'http.server', '8000'], 'Serving HTTP');
+    const page = await servers.inGuest(['wget', '-q', '-O-', `http://${GATEWAY}:8000/cert.pem`]);
     expect(page.stdout).to.match(/^-----BEGIN CERTIFICATE-----/);
-    await serveOutside(
+    await servers.serveOutside(
       ['openssl', 's_server', '-accept', '4433', '-cert', 'cert.pem', '-key', 'key.pem', '-www'],
       'ACCEPT',
     );
-    const connect = ['s_client', '-connect', `${GATEWAY}:4433`, '-brief'];
-    const { stderr, stdout } = await guest('openssl', ...connect);
+    const { stderr, stdout } = await servers.inGuest([
+      ...['openssl', 's_client', '-connect', `${GATEWAY}:4433`, '-brief'],
+    ]);
     expect(stdout + stderr).to.match(/Protocol version: TLSv1\.3/);
   });
 });

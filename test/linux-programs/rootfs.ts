@@ -90,9 +90,9 @@ export class Rootfs {
     }
   }
 
-  /** programs/`source` as /usr/bin/`name`. */
-  compile(source: string, linkage: Linkage, name = source.replace(/\.\w+$/, '')): void {
-    const input = join(PROGRAMS, source);
+  /** programs/`source`, or one by its absolute path, as /usr/bin/`name`. */
+  compile(source: string, linkage: Linkage, name = basename(source).replace(/\.\w+$/, '')): void {
+    const input = resolve(PROGRAMS, source);
     const output = this.path(`/usr/bin/${name}`);
     const c = ['-O2', '-Wall', '-Wno-infinite-recursion', '-pthread', '-o', output, input];
     switch (linkage) {

@@ -5,8 +5,9 @@ import random
 import socket
 import struct
 import sys
+import time
 
-ECHO, SINK, SOURCE, DATAGRAMS = 7000, 7001, 7002, 7003
+ECHO, SINK, SOURCE, DATAGRAMS, SLOW = 7000, 7001, 7002, 7003, 7004
 BLOCK = bytes((i * 2654435761 >> 13) & 255 for i in range(65536))
 what, address = sys.argv[1:3]
 number = int(sys.argv[3]) if len(sys.argv) > 3 else 0
@@ -33,9 +34,9 @@ def exactly(sock, n):
     return got
 
 
-def upload():
+def upload(port=SINK):
     data = os.urandom(number)
-    with connect(SINK) as sock:
+    with connect(port) as sock:
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         assert read_all(sock).decode() == hashlib.sha256(data).hexdigest()
@@ -47,6 +48,22 @@ def download():
         got = read_all(sock)
     want = (BLOCK * (number // len(BLOCK) + 1))[:number]
     assert got == want, f'{len(got)} bytes of {number}'
+
+
+def slow():
+    """Both ends read slowly: windows close, and open again."""
+    upload(SLOW)
+    with socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET) as sock:
+        sock.settimeout(PATIENCE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        sock.connect((address, SOURCE))
+        sock.sendall(str(number).encode())
+        time.sleep(1)
+        got = []
+        while data := sock.recv(16384):
+            got.append(data)
+            time.sleep(0.002)
+    assert b''.join(got) == (BLOCK * (number // len(BLOCK) + 1))[:number]
 
 
 def crowd():

@@ -1,10 +1,12 @@
-"""What the guest serves: echo, a sink that answers with what it got, and a source. One selector, no threads."""
+"""What the guest serves: echo, a sink that answers with what it got, and a source. One selector; who reads slowly has a thread."""
 import hashlib
 import selectors
 import socket
 import sys
+import threading
+import time
 
-ECHO, SINK, SOURCE, DATAGRAMS = 7000, 7001, 7002, 7003
+ECHO, SINK, SOURCE, DATAGRAMS, SLOW = 7000, 7001, 7002, 7003, 7004
 BLOCK = bytes((i * 2654435761 >> 13) & 255 for i in range(65536))
 selector = selectors.DefaultSelector()
 
@@ -12,6 +14,8 @@ selector = selectors.DefaultSelector()
 def listen(port):
     sock = socket.create_server(('::', port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=2048)
     sock.setblocking(False)
+    if port == SLOW:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
     selector.register(sock, selectors.EVENT_READ, accept)
 
 
@@ -20,8 +24,11 @@ def accept(sock, _):
         peer, _address = sock.accept()
     except (BlockingIOError, ConnectionError):
         return
-    peer.setblocking(False)
     port = peer.getsockname()[1]
+    if port == SLOW:
+        threading.Thread(target=read_slowly, args=(peer,), daemon=True).start()
+        return
+    peer.setblocking(False)
     handler = {ECHO: Echo, SINK: Sink, SOURCE: Source}[port](peer)
     selector.register(peer, selectors.EVENT_READ, handler)
 
@@ -99,12 +106,24 @@ class Source(Connection):
         self.close() if self.left == 0 else self.wait()
 
 
+def read_slowly(sock):
+    """What came, by its sum; the window closes again and again."""
+    sock.setblocking(True)
+    total = hashlib.sha256()
+    time.sleep(1)
+    while data := sock.recv(16384):
+        total.update(data)
+        time.sleep(0.002)
+    sock.sendall(total.hexdigest().encode())
+    sock.close()
+
+
 def datagram(sock, _):
     data, peer = sock.recvfrom(65535)
     sock.sendto(data, peer)
 
 
-for number in (ECHO, SINK, SOURCE):
+for number in (ECHO, SINK, SOURCE, SLOW):
     listen(number)
 udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 udp.bind(('::', DATAGRAMS))
