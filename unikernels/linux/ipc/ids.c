@@ -54,7 +54,7 @@ int ipc_permission(const struct ipc_object *object, uint32_t rights)
     return wanted & ~granted && !capable(CAP_IPC_OWNER) ? -EACCES : 0;
 }
 
-int ipc_owner(const struct ipc_object *object)
+static int ipc_owner(const struct ipc_object *object)
 {
     uint32_t euid = current->cred->euid;
 
@@ -131,7 +131,7 @@ int ipc_add(struct ipc_ids *ids, struct ipc_object *object, int32_t key, int fla
     return object->id;
 }
 
-struct ipc_object *ipc_at(const struct ipc_ids *ids, int place)
+static struct ipc_object *ipc_at(const struct ipc_ids *ids, int place)
 {
     struct ipc_object *object = place >= 0 && (unsigned)place < ids->capacity ? ids->objects[place] : NULL;
 
@@ -143,6 +143,22 @@ struct ipc_object *ipc_find(const struct ipc_ids *ids, int id)
     struct ipc_object *object = id < 0 ? ERR_PTR(-EINVAL) : ipc_at(ids, id & (int)(PLACES - 1));
 
     return !IS_ERR(object) && object->id != id ? ERR_PTR(-EINVAL) : object;
+}
+
+struct ipc_object *ipc_find_shown(const struct ipc_ids *ids, int id, bool place, bool any)
+{
+    struct ipc_object *object = place ? ipc_at(ids, id) : ipc_find(ids, id);
+    int err = IS_ERR(object) || any ? 0 : ipc_permission(object, IPC_RIGHT_READ);
+
+    return err ? ERR_PTR(err) : object;
+}
+
+struct ipc_object *ipc_find_owned(const struct ipc_ids *ids, int id)
+{
+    struct ipc_object *object = ipc_find(ids, id);
+    int err = IS_ERR(object) ? 0 : ipc_owner(object);
+
+    return err ? ERR_PTR(err) : object;
 }
 
 int ipc_highest(const struct ipc_ids *ids)

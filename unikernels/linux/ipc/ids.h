@@ -49,8 +49,6 @@ struct ipc_object *ipc_get(struct ipc_ids *ids, int32_t key, int flags);
 int ipc_add(struct ipc_ids *ids, struct ipc_object *object, int32_t key, int flags);
 /* ERR_PTR: -EINVAL. */
 struct ipc_object *ipc_find(const struct ipc_ids *ids, int id);
-/* For the *_STAT commands, which go by place: ERR_PTR(-EINVAL). */
-struct ipc_object *ipc_at(const struct ipc_ids *ids, int place);
 /* The highest place in use, 0 if there is none. */
 int ipc_highest(const struct ipc_ids *ids);
 /* Takes its identifier away. */
@@ -64,8 +62,10 @@ void ipc_put(struct ipc_ids *ids, struct ipc_object *object);
 
 /* rights: IPC_RIGHT_* or both, or S_I?UGO bits: -EACCES. As the current task. */
 int ipc_permission(const struct ipc_object *object, uint32_t rights);
-/* May the current task set or remove it: -EPERM. */
-int ipc_owner(const struct ipc_object *object);
+/* For the *_STAT commands: by place or identifier, and readable unless `any`. ERR_PTR: -EINVAL, -EACCES. */
+struct ipc_object *ipc_find_shown(const struct ipc_ids *ids, int id, bool place, bool any);
+/* To be set or removed by the current task. ERR_PTR: -EINVAL, -EPERM. */
+struct ipc_object *ipc_find_owned(const struct ipc_ids *ids, int id);
 void ipc_stat(const struct ipc_object *object, struct ipc64_perm *perm);
 /* IPC_SET: -EINVAL for ids that cannot be. */
 int ipc_set(struct ipc_object *object, const struct ipc64_perm *perm);

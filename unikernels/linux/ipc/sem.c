@@ -397,23 +397,19 @@ static void fill(const struct sem_set *set, struct semid64_ds *ds)
 
 long sem_stat(int id, bool place, bool any, struct semid64_ds *ds)
 {
-    struct ipc_object *object = place ? ipc_at(&ids, id) : ipc_find(&ids, id);
+    struct ipc_object *object = ipc_find_shown(&ids, id, place, any);
 
     if (IS_ERR(object))
         return PTR_ERR(object);
-    int err = any ? 0 : ipc_permission(object, IPC_RIGHT_READ);
-    if (err)
-        return err;
     fill(set_of(object), ds);
     return place ? object->id : 0;
 }
 
 static struct sem_set *find_owned(int id)
 {
-    struct ipc_object *object = ipc_find(&ids, id);
-    int err = IS_ERR(object) ? (int)PTR_ERR(object) : ipc_owner(object);
+    struct ipc_object *object = ipc_find_owned(&ids, id);
 
-    return err ? ERR_PTR(err) : set_of(object);
+    return IS_ERR(object) ? ERR_PTR(PTR_ERR(object)) : set_of(object);
 }
 
 long sem_set(int id, const struct semid64_ds *ds)

@@ -262,13 +262,10 @@ static void fill(const struct shm *shm, struct shmid64_ds *ds)
 
 long shm_stat(int id, bool place, bool any, struct shmid64_ds *ds)
 {
-    struct ipc_object *object = place ? ipc_at(&ids, id) : ipc_find(&ids, id);
+    struct ipc_object *object = ipc_find_shown(&ids, id, place, any);
 
     if (IS_ERR(object))
         return PTR_ERR(object);
-    int err = any ? 0 : ipc_permission(object, IPC_RIGHT_READ);
-    if (err)
-        return err;
     fill(shm_of(object), ds);
     return place ? object->id : 0;
 }
@@ -276,10 +273,9 @@ long shm_stat(int id, bool place, bool any, struct shmid64_ds *ds)
 /* For a command that only owners may give. */
 static struct shm *find_owned(int id)
 {
-    struct ipc_object *object = ipc_find(&ids, id);
-    int err = IS_ERR(object) ? (int)PTR_ERR(object) : ipc_owner(object);
+    struct ipc_object *object = ipc_find_owned(&ids, id);
 
-    return err ? ERR_PTR(err) : shm_of(object);
+    return IS_ERR(object) ? ERR_PTR(PTR_ERR(object)) : shm_of(object);
 }
 
 long shm_set(int id, const struct shmid64_ds *ds)
