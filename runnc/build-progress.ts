@@ -5,6 +5,7 @@
 import { writeSync } from 'node:fs';
 import { errnoOf } from '../src/errors.ts';
 import type { BuildObserver, StepObserver } from '../src/image/build/observer.ts';
+import { decimalSize } from '../src/size.ts';
 
 export type ProgressMode = 'auto' | 'plain' | 'tty' | 'quiet';
 
@@ -75,7 +76,7 @@ class PlainProgress implements BuildProgress {
         end('CACHED');
       },
       done: () => {
-        end(`DONE ${seconds(started)}s${bytes === 0 ? '' : `, ${formatSize(bytes)}`}`);
+        end(`DONE ${seconds(started)}s${bytes === 0 ? '' : `, ${decimalSize(bytes)}`}`);
       },
       failed: () => {
         end('ERROR');
@@ -173,7 +174,7 @@ export class TerminalProgress implements BuildProgress {
 
   #stepLine({ name, state, started, ended, bytes }: ShownStep): string {
     const mark = { running: '', done: '', cached: 'CACHED ', failed: 'ERROR ' }[state];
-    const right = `${bytes === 0 ? '' : `${formatSize(bytes)} `}${seconds(started, ended)}s`;
+    const right = `${bytes === 0 ? '' : `${decimalSize(bytes)} `}${seconds(started, ended)}s`;
     const left = ` => ${mark}${printable(name)}`;
     const width = Math.max(10, this.#size.columns - right.length - 2);
     return `${left.length > width ? `${left.slice(0, width - 1)}…` : left.padEnd(width)} ${right}`;
@@ -191,14 +192,6 @@ export class TerminalProgress implements BuildProgress {
 
 function seconds(started: number, ended = performance.now()): string {
   return ((ended - started) / 1000).toFixed(1);
-}
-
-/** As Docker: powers of 1000. */
-export function formatSize(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const power = bytes === 0 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), units.length - 1);
-  const value = bytes / 1000 ** power;
-  return `${power === 0 ? String(value) : value.toFixed(value < 10 ? 1 : 0)} ${units[power] ?? ''}`;
 }
 
 /** A program's output must not move the cursor. A carriage return begins its line anew. */

@@ -62,18 +62,6 @@ export function registryOptions({ options }: Call): { readonly insecure: boolean
   return { insecure: options.flag('insecure') };
 }
 
-/** As Docker shows sizes. */
-export function decimalSize(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let power = 0;
-  while (value >= 1000 && power < units.length - 1) {
-    value /= 1000;
-    power++;
-  }
-  return `${power === 0 || value >= 100 ? String(Math.round(value)) : value.toPrecision(3)}${units[power] ?? ''}`;
-}
-
 /** "3 days ago" */
 export function ago(time: string | undefined, nowMs = Date.now()): string {
   const then = Date.parse(time ?? '');

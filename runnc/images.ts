@@ -1,7 +1,8 @@
 /** `runnc images` */
 import { formatReference, parseReference, shortReference } from '../src/image/reference.ts';
 import type { ImageStore, StoredImage } from '../src/image/store.ts';
-import { ago, decimalSize, hostImage, openStore } from './image-call.ts';
+import { decimalSize } from '../src/size.ts';
+import { ago, hostImage, openStore } from './image-call.ts';
 import { print, printTable } from './output.ts';
 import type { Call } from './verb.ts';
 

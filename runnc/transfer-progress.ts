@@ -1,7 +1,7 @@
 /** What is transferred, on standard error, as Docker's users know it: a bar for each part. Nothing where that is no terminal. */
 import { MultiBar, type SingleBar } from 'cli-progress';
 import type { CopyEvent } from '../src/image/copy.ts';
-import { decimalSize } from './image-call.ts';
+import { decimalSize } from '../src/size.ts';
 
 export interface TransferProgress {
   readonly onEvent: (event: CopyEvent) => void;

@@ -1,4 +1,4 @@
-/** Amounts of bytes as users write them. */
+/** Amounts of bytes as users write and read them. */
 
 const UNITS = ['', 'k', 'm', 'g', 't'];
 
@@ -8,4 +8,16 @@ export function parseBytes(text: string): number | undefined {
   if (digits === undefined) return undefined;
   const bytes = Number(digits) * 1024 ** UNITS.indexOf(unit);
   return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+/** As Docker shows sizes. */
+export function decimalSize(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let power = 0;
+  while (value >= 1000 && power < units.length - 1) {
+    value /= 1000;
+    power++;
+  }
+  return `${power === 0 || value >= 100 ? String(Math.round(value)) : value.toPrecision(3)}${units[power] ?? ''}`;
 }
