@@ -10,7 +10,7 @@ import { reached } from '../fault.ts';
 import type { GuestInterface } from './guest-network.ts';
 import { NAMESERVER_ASKS_FROM, NAMESERVER_PORT, nameserverPasses } from './nameserver.ts';
 import type { NetworkRecord } from './network-record.ts';
-import { type NamespaceContent, type NamespaceInterface, readNamespace } from './read.ts';
+import { checkKind, type NamespaceContent, type NamespaceInterface, readNamespace } from './read.ts';
 import { type Link, Rtnetlink } from './rtnetlink.ts';
 
 export interface AttachRequest {
@@ -125,6 +125,7 @@ function chooseInterfaces(
   return choose(interfaces.map(({ guest }) => guest)).map((guest) => {
     const found = interfaces.find((entry) => entry.guest === guest);
     if (found === undefined) throw new RunncError('INTERNAL', 'network: a chosen interface is not there');
+    checkKind(found);
     return found;
   });
 }

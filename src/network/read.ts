@@ -1,4 +1,5 @@
 /** Reads a network namespace: the interfaces that a guest can take over, with all that belongs to them. */
+import { RunncError } from '../errors.ts';
 import type { GuestInterface, InterfaceAddress, InterfaceRoute, Neighbour } from './guest-network.ts';
 import { type Family, IPV4, IPV6 } from './guest-network.ts';
 import type { Address, Hop, Link, NeighbourEntry, Route, Rtnetlink } from './rtnetlink.ts';
@@ -6,6 +7,8 @@ import type { Address, Hop, Link, NeighbourEntry, Route, Rtnetlink } from './rtn
 /** An interface of the namespace that has an address. */
 export interface NamespaceInterface {
   readonly guest: GuestInterface;
+  /** As Link.kind. */
+  readonly kind: string;
   /** Of all its addresses and routes, in the order in which they can be added again. */
   readonly addresses: readonly Buffer[];
   readonly routes: readonly Buffer[];
@@ -50,6 +53,16 @@ export function readNamespace(netlink: Rtnetlink): NamespaceContent {
   };
 }
 
+/** An ipvlan gives frames only to addresses that it has, by the kernel's own stack; a guest has those instead of it. */
+export function checkKind({ guest: { name }, kind }: NamespaceInterface): void {
+  if (kind !== 'ipvlan') return;
+  throw new RunncError(
+    'UNSUPPORTED',
+    `network: ${name} is an ipvlan interface, whose frames reach no guest: use a bridge or a macvlan network, ` +
+      'or run without a network by the annotation io.runnc.network=none',
+  );
+}
+
 function isEthernet({ type, mac }: Link): boolean {
   return type === ARPHRD_ETHER && mac?.length === MAC_BYTES;
 }
@@ -60,11 +73,12 @@ function readInterface(
   allRoutes: readonly Route[],
   allNeighbours: readonly NeighbourEntry[],
 ): NamespaceInterface {
-  const { index, name, mtu, mac = Buffer.alloc(MAC_BYTES) } = link;
+  const { index, name, kind, mtu, mac = Buffer.alloc(MAC_BYTES) } = link;
   const addresses = allAddresses.filter((address) => address.index === index);
   const routes = allRoutes.filter(isOrdinary).filter(({ hops }) => hops.some((hop) => hop.index === index));
   const neighbours = allNeighbours.filter((one) => one.index === index && (one.state & NUD_PERMANENT) !== 0);
   return {
+    kind,
     guest: {
       name,
       index,

@@ -234,6 +234,36 @@ describe("docker's networks", function () {
       expect(await says(['--network=sized'], 'ip link show dev eth0')).to.contain(` mtu ${String(mtu)} `);
     });
 
+  it('a macvlan network: on the link that the host is on, beside other machines and other containers', async () => {
+    const lan = `${host}-lan`;
+    await addNamespace(lan);
+    try {
+      const peer = ['peer', 'eth0', 'netns', lan];
+      await succeed('ip', ['-n', host, 'link', 'add', 'uplink', 'type', 'veth', ...peer]);
+      await succeed('ip', ['-n', host, 'link', 'set', 'uplink', 'up']);
+      await succeed('ip', ['-n', lan, 'link', 'set', 'eth0', 'up']);
+      for (const address of ['10.77.0.1/24', 'fd00:77::1/64'])
+        await succeed('ip', ['-n', lan, 'address', 'add', address, 'dev', 'eth0']);
+      const subnets = ['--subnet=10.77.0.0/24', '--gateway=10.77.0.1', '--ipv6', '--subnet=fd00:77::/64'];
+      await network('--driver=macvlan', '--opt=parent=uplink', ...subnets, 'lan');
+      const id = await serve('--network=lan', '--name=web');
+      for (const field of ['IPAddress', 'GlobalIPv6Address'])
+        await pingFrom(lan, await addressOf(id, 'lan', field));
+      const url = `http://${await addressOf(id, 'lan')}/`;
+      expect(await within(lan, 'busybox', 'wget', '-q', '-O-', url)).to.equal('from the guest');
+      // By name from another guest, and one of runc's; out to another machine.
+      for (const runtime of ['runnc', 'runc'])
+        expect(await says([`--runtime=${runtime}`, '--network=lan'], 'wget -q -O- http://web/')).to.equal(
+          'from the guest\n',
+        );
+      const out = await says(['--network=lan'], 'ping -c 2 -A 10.77.0.1 && ping -c 2 -A fd00:77::1');
+      expect(out.match(/ 0% packet loss/g)).to.have.length(2);
+    } finally {
+      await docker.removeAll();
+      await succeed('ip', ['netns', 'delete', lan]);
+    }
+  });
+
   it('root pings, and with its sysctls everybody may have ports below 1024', async () => {
     expect(await says(['--user=1000'], 'httpd -p 80 -h /www && wget -q -O- http://127.0.0.1/')).to.equal(
       'from the guest\n',
