@@ -11,7 +11,7 @@ import { addNamespace } from '../support/network.ts';
 
 export const GATEWAY = '172.30.0.1';
 export const GATEWAY6 = 'fd00:d0c::1';
-const IMAGE = 'programs:latest';
+export const IMAGE = 'programs:latest';
 const PROGRAMS = resolve(import.meta.dirname, '../linux-net/programs');
 const HTTP = resolve(import.meta.dirname, 'programs');
 const PYTHON = '/usr/bin/python3.11';
