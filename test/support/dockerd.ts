@@ -106,11 +106,21 @@ export class Dockerd {
   async removeAll(): Promise<void> {
     // dockerd may still write down the end of a container while it removes its folder ("directory not empty").
     for (let tries = 5; ; tries--) {
-      const ids = (await this.docker('ps', '--all', '--quiet')).split('\n').filter(Boolean);
+      const ids = await this.#containers();
       if (ids.length === 0) return;
       const { status, stderr } = await this.try(['rm', '--force', ...ids]);
-      if (status !== 0 && (tries === 0 || !stderr.includes('directory not empty'))) throw new Error(stderr);
+      if (tries === 0 || (status !== 0 && !stderr.includes('directory not empty'))) {
+        throw new Error(`dockerd does not remove ${ids.join(' ')}: ${stderr}`);
+      }
     }
+  }
+
+  /** The ids of all. dockerd lists one for ever that ran out of memory while it was removed, but knows nothing of it. */
+  async #containers(): Promise<readonly string[]> {
+    const listed = (await this.docker('ps', '--all', '--quiet')).split('\n').filter(Boolean);
+    if (listed.length === 0) return [];
+    const { stdout } = await this.try(['container', 'inspect', '--format', '{{.Id}}', ...listed]);
+    return stdout.split('\n').filter(Boolean);
   }
 
   /** What containers that are removed left behind. */
