@@ -57,6 +57,27 @@ describe('a root that is written', function () {
     });
   }
 
+  it('has the times on the host that it has in the guest, to the nanosecond', async () => {
+    const times =
+      'busybox stat -c "%n %y" /t /t/empty /t/full /t/folder /t/folder/in /t/link /t/fifo /t/emptied /t/gone';
+    const make = [
+      'busybox mkdir /t /t/folder /t/emptied /t/gone; : > /t/empty; echo x > /t/full; echo y > /t/folder/in',
+      'busybox ln -s full /t/link; busybox mkfifo /t/fifo; : > /t/emptied/x; busybox mv /t/emptied/x /t/gone/x',
+      'busybox rm /t/gone/x',
+    ].join('; ');
+    const { stdout, stderr } = await run(shell(`${make}; ${times}`));
+    expect(stderr).to.equal('');
+    const kept = stdout
+      .trim()
+      .split('\n')
+      .map((line) => rootfs.path(line.split(' ')[0] ?? ''));
+    expect(kept).to.have.lengthOf(9);
+    const host = execFileSync('stat', ['-c', '%n %y', ...kept], { encoding: 'utf8' });
+    expect(host.replaceAll(rootfs.folder, '').replaceAll(' +0000', '')).to.equal(
+      stdout.replaceAll(' +0000', ''),
+    );
+  });
+
   it('tells whoever syncs, and standard error once, that the host has no room, and goes on in memory', async () => {
     const full = join(host.folder, 'full');
     mkdirSync(full);

@@ -40,6 +40,7 @@ struct wb_inode {
     bool on_host;        /* see wb_is_on_host */
     bool punched;        /* pages that are not there are zeros, not the host's */
     bool pinned;         /* the fid cannot be found again by a name */
+    bool times;          /* the host's are of when it was told of a change, not of the change */
     int error;           /* of writing its data, until somebody is told */
     unsigned count;
     struct range ranges[RANGES]; /* changed, in order */
@@ -121,6 +122,7 @@ static void connect_now(void)
         return;
     int err = remote_connect();
     root->fid = err ? 0 : fid_alloc();
+    root->pinned = true;
     if (!root->fid) {
         failed(err ? -err : ENFILE);
         return;
@@ -240,6 +242,24 @@ static uint32_t fid_of(struct inode *inode)
     return w->fid;
 }
 
+static void send_attributes(const struct wb_inode *w, uint32_t valid)
+{
+    const struct inode *inode = &w->t->inode;
+    remote_request request = request_new(FILES_SETATTR, w->fid);
+
+    request.valid = S_ISLNK(inode->i_mode) ? valid & ~(uint32_t)FILES_SET_MODE : valid;
+    request.mode = inode->i_mode & 07777;
+    request.uid = inode->i_uid;
+    request.gid = inode->i_gid;
+    request.size = inode->i_size;
+    request.atime_sec = inode->i_atime.tv_sec;
+    request.atime_nsec = (uint32_t)inode->i_atime.tv_nsec;
+    request.mtime_sec = inode->i_mtime.tv_sec;
+    request.mtime_nsec = (uint32_t)inode->i_mtime.tv_nsec;
+    if (request.valid)
+        send(&request, NULL, NULL);
+}
+
 /* ---- names ---- */
 
 static void make(struct inode *dir, const struct qstr *name, struct tmpfs_inode *t)
@@ -259,8 +279,11 @@ static void make(struct inode *dir, const struct qstr *name, struct tmpfs_inode 
     send(&request, name, S_ISLNK(inode->i_mode) ? &target : NULL);
     w->absent = false;
     set_fid(w, fid);
-    if (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode))
+    w->times = true;
+    if (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode)) {
+        send_attributes(w, FILES_SET_ATIME | FILES_SET_MTIME);
         forget_fid(w);
+    }
 }
 
 static bool is_device(const struct inode *inode)
@@ -276,7 +299,7 @@ static void note_absent(struct tmpfs_inode *t)
         w->absent = true;
 }
 
-/* The timer writes it, or forgets its number. */
+/* The timer writes it and its times, and forgets its number. */
 static void enlist(struct wb_inode *w)
 {
     if (!list_empty(&w->changed))
@@ -284,6 +307,17 @@ static void enlist(struct wb_inode *w)
     list_add_tail(&wb.changed, &w->changed);
     if (!timer_armed(&wb.timer))
         timer_arm(&wb.timer, clock_monotonic() + DELAY_NS);
+}
+
+/* Names in it have changed. */
+static void folder_changed(struct inode *dir)
+{
+    struct wb_inode *w = tmpfs_inode(dir)->wb;
+
+    if (!w || !w->fid)
+        return;
+    w->times = true;
+    enlist(w);
 }
 
 void wb_made(struct inode *dir, const struct qstr *name, struct inode *inode)
@@ -298,8 +332,9 @@ void wb_made(struct inode *dir, const struct qstr *name, struct inode *inode)
     }
     atomic_begin();
     make(dir, name, t);
-    if (S_ISREG(inode->i_mode) && t->wb)
+    if ((S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode)) && t->wb)
         enlist(t->wb);
+    folder_changed(dir);
     atomic_end();
 }
 
@@ -324,6 +359,7 @@ void wb_linked(struct inode *dir, const struct qstr *name, struct inode *inode)
             send(&request, name, NULL);
         }
     }
+    folder_changed(dir);
     atomic_end();
 }
 
@@ -378,6 +414,7 @@ void wb_unlinked(struct inode *dir, const struct qstr *name, struct inode *inode
         keep_fid(inode);
         unlink_name(dir, name, S_ISDIR(inode->i_mode));
         name_lost(inode);
+        folder_changed(dir);
     }
     atomic_end();
 }
@@ -413,28 +450,12 @@ void wb_renamed(struct inode *old_dir, const struct qstr *old_name, struct inode
         unlink_name(new_dir, new_name, S_ISDIR(replaced->i_mode));
     if (there && !exchange)
         name_lost(replaced);
+    folder_changed(old_dir);
+    folder_changed(new_dir);
     atomic_end();
 }
 
 /* ---- attributes ---- */
-
-static void send_attributes(const struct wb_inode *w, uint32_t valid)
-{
-    const struct inode *inode = &w->t->inode;
-    remote_request request = request_new(FILES_SETATTR, w->fid);
-
-    request.valid = S_ISLNK(inode->i_mode) ? valid & ~(uint32_t)FILES_SET_MODE : valid;
-    request.mode = inode->i_mode & 07777;
-    request.uid = inode->i_uid;
-    request.gid = inode->i_gid;
-    request.size = inode->i_size;
-    request.atime_sec = inode->i_atime.tv_sec;
-    request.atime_nsec = (uint32_t)inode->i_atime.tv_nsec;
-    request.mtime_sec = inode->i_mtime.tv_sec;
-    request.mtime_nsec = (uint32_t)inode->i_mtime.tv_nsec;
-    if (request.valid)
-        send(&request, NULL, NULL);
-}
 
 /* What lies behind the new end is not written any more. */
 static void cut_ranges(struct wb_inode *w, uint64_t end)
@@ -677,7 +698,10 @@ static int write_inode(struct wb_inode *w)
         if (!err)
             send_attributes(w, FILES_SET_MODE | FILES_SET_ATIME | FILES_SET_MTIME);
         fid_clunk(handle);
+    } else if (!err && w->times) {
+        send_attributes(w, S_ISDIR(w->t->inode.i_mode) ? FILES_SET_MTIME : FILES_SET_ATIME | FILES_SET_MTIME);
     }
+    w->times = false;
     /* What cannot be written now will not be later either: it is in memory, and whoever syncs is told. */
     if (err) {
         w->error = w->error ? w->error : err;

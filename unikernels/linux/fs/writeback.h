@@ -4,8 +4,8 @@
  * `commit` and `cp` find it, and the next start.
  *
  * Programs work on the root in memory (tmpfs.h). Each change by name is sent to the server
- * as it is made and in that order, without waiting for the answer; the data of files
- * follows when they are synced, a second after the first change, when there is much of
+ * as it is made and in that order, without waiting for the answer; the data of files, and
+ * the times of files and folders, follow when they are synced, a second after the first change, when there is much of
  * it, and before the last process is gone. So the host's tree is at any time one that
  * the guest's has been, with some files' latest bytes missing: as after a power cut.
  *
