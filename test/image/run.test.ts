@@ -300,7 +300,8 @@ describe('runnc run IMAGE', function () {
     await verb('load', '-i', file);
     expect((await run(['--name', 'store-evil', 'evil'])).stderr).to.equal('');
     const { annotations } = await host.state('store-evil');
-    expect(annotations).to.deep.equal({ 'io.runnc.profile': 'strict' });
+    // The unpacked folder is everybody's who runs the image.
+    expect(annotations).to.deep.equal({ 'io.runnc.profile': 'strict', 'io.runnc.rootfs': 'memory' });
     await verb('rmi', 'evil');
   });
 
