@@ -1,8 +1,8 @@
 /** A dockerd with a bridge in a namespace of the tests', an image of servers that people run, and clients beside them. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { spawn } from 'node:child_process';
 import { copyFileSync, cpSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { Guest } from '../linux-net/link.ts';
 import { Rootfs } from '../linux-programs/rootfs.ts';
 import { type CommandOptions, type CommandResult, run, succeed } from '../support/command.ts';
 import { Dockerd } from '../support/dockerd.ts';
@@ -36,7 +36,7 @@ export class Servers {
   readonly docker: Dockerd;
   /** Where dockerd and its bridge are. */
   readonly namespace: string;
-  readonly #outside: ChildProcess[] = [];
+  readonly #outside: Guest[] = [];
 
   private constructor(docker: Dockerd, namespace: string) {
     this.docker = docker;
@@ -103,16 +103,15 @@ export class Servers {
 
   /** A server of the host's, in its namespace. */
   async serveOutside(argv: readonly string[], ready: string): Promise<void> {
-    const server = spawn('nsenter', [`--net=/run/netns/${this.namespace}`, ...argv], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      cwd: this.docker.folder,
-      env: { ...process.env, PYTHONUNBUFFERED: '1' },
-    });
+    const server = new Guest(
+      spawn('nsenter', [`--net=/run/netns/${this.namespace}`, ...argv], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        cwd: this.docker.folder,
+        env: { ...process.env, PYTHONUNBUFFERED: '1' },
+      }),
+    );
     this.#outside.push(server);
-    let all = '';
-    for (const stream of [server.stdout, server.stderr])
-      stream.on('data', (data: Buffer) => (all += String(data)));
-    while (!all.includes(ready)) await once(server.stdout, 'data');
+    await server.says(ready);
   }
 
   serveOutsidePython(): Promise<void> {
@@ -146,7 +145,7 @@ export class Servers {
   }
 
   async removeAll(): Promise<void> {
-    for (const server of this.#outside.splice(0)) server.kill();
+    for (const server of this.#outside.splice(0)) await server.kill();
     await this.docker.removeAll();
   }
 

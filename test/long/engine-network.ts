@@ -26,8 +26,8 @@ describe("programs in docker's networks, at length", function () {
 
   before(async () => {
     servers = await Servers.start();
-    // Clients of ours leave a port in TIME_WAIT for a minute with each connection that they end.
-    await servers.client(['sysctl', '-qw', 'net.ipv4.ip_local_port_range=1024 65535']);
+    // Clients of ours leave a port in TIME_WAIT for a minute with each connection that they end; none is a server's.
+    await servers.client(['sysctl', '-qw', 'net.ipv4.ip_local_port_range=8000 65535']);
   });
   afterEach(() => servers.removeAll());
   after(() => servers.stop());
@@ -71,13 +71,17 @@ describe("programs in docker's networks, at length", function () {
     expect((await residentKiB(serving)) - memory).to.be.below(GROWTH_KIB);
   });
 
-  it(`${CONNECTIONS} short connections from one guest do not use its ports up`, async () => {
+  it(`${CONNECTIONS} short connections from guests do not use their ports up`, async () => {
     await servers.serveOutsidePython();
     const range = '--sysctl=net.ipv4.ip_local_port_range=1024 65535';
-    const script = `for a in ${GATEWAY} ${GATEWAY6}; do python3 /client.py row $a ${String(CONNECTIONS / 2)} || exit 1; done`;
-    const argv = ['run', '--rm', range, IMAGE, 'busybox', 'sh', '-c', script];
-    const { stdout, stderr, status } = await servers.docker.try(argv, PATIENCE);
-    expect([status, stdout], stderr).to.deep.equal([0, 'well\nwell\n']);
+    for (const address of [GATEWAY, GATEWAY6]) {
+      const argv = ['python3', '/client.py', 'row', address, String(CONNECTIONS / 2)];
+      const { stdout, stderr, status } = await servers.docker.try(
+        ['run', '--rm', range, IMAGE, ...argv],
+        PATIENCE,
+      );
+      expect([status, stdout], stderr).to.deep.equal([0, 'well\n']);
+    }
   });
 
   it('redis-benchmark gets through at its full size', async () => {
