@@ -42,4 +42,19 @@ describe('python3 in the Linux guest', function () {
       expect(guest).to.deep.equal(native);
     });
   }
+
+  for (const words of [
+    ['busybox', 'timeout', '20', 'python3', '-S', '-c', 'print(1)'],
+    ['busybox', 'sh', '-c', 'python3 -S -c "print(1)"; exit $?'],
+  ]) {
+    it(`runs beside a program at its own addresses that executed it: busybox ${words[1] ?? ''}`, async () => {
+      const { status, stdout, stderr } = await host.runnc([
+        'run',
+        '-b',
+        rootfs.bundle(host, words),
+        'python-beside',
+      ]);
+      expect({ status, stdout, stderr }).to.deep.equal({ status: 0, stdout: '1\n', stderr: '' });
+    });
+  }
 });

@@ -67,13 +67,13 @@ static bool commit_now(uaddr_t start, uaddr_t end)
  * Opens a range, fills it from the file and gives it its protection; a big one is
  * left to be filled as it is touched. Pages behind the end stay closed: SIGBUS.
  */
-static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset)
+static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset, bool may_defer)
 {
     uint64_t size = file_size(file);
     uaddr_t filled = offset >= size ? start : start + MIN(PAGE_UP(size - offset), end - start);
 
     if (filled == start) return 0;
-    if (filled - start >= LAZY_MIN && memory_is_closed() && !memory_in_companion(start, filled) &&
+    if (may_defer && filled - start >= LAZY_MIN && memory_is_closed() && !memory_in_companion(start, filled) &&
         memory_defer(start, filled))
         return 0;
     if (!commit_now(start, filled)) return -ENOMEM;
@@ -118,7 +118,9 @@ static int populate(struct mm *mm, uaddr_t start, uaddr_t end, int prot, struct 
         if (a < alone.start) err = populate_common(mm, a, alone.start, prot, file, offset + (a - start));
         if (err || alone.start == alone.end) continue;
         if (file)
-            err = fill_from_file(alone.start, alone.end, prot, file, offset + (alone.start - start));
+            /* Of what others have a part of, all is read now: left to its first touch, python executed by busybox's timeout died. */
+            err = fill_from_file(alone.start, alone.end, prot, file, offset + (alone.start - start),
+                                 alone.start == start && alone.end == end);
         else if (!memory_commit(alone.start, alone.end, host_prot(prot)))
             err = -ENOMEM;
     }
@@ -477,7 +479,7 @@ static void forget_alone(const struct vma *v, uaddr_t start, uaddr_t end)
 {
     if (v->file && !(v->flags & VMA_SEGMENT)) {
         memory_release(start, end);
-        fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
+        fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start), true);
         return;
     }
     memory_discard(start, end);
@@ -531,7 +533,7 @@ static int fill_tail(struct mm *mm, uaddr_t start, uaddr_t end, const struct vma
     if (start == end) return 0;
     if (!memory_protect(start, end, PROT_NONE)) return -ENOMEM;
     for (uaddr_t a = start; share_alone(mm, a, end, &alone); a = alone.end) memory_release(alone.start, alone.end);
-    return fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
+    return fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start), true);
 }
 
 /* The next piece of [start, end) that may hold something but zeroes, MOVE_STEP long at most. */
