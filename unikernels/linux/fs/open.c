@@ -465,11 +465,6 @@ int file_may_map(struct file *file, int prot, int flags)
     return file->f_op->mappable ? 0 : -ENODEV;
 }
 
-const void *file_data_in_place(struct file *file, uint64_t offset, size_t *len)
-{
-    return file->f_op->data_in_place ? file->f_op->data_in_place(file, offset, len) : NULL;
-}
-
 bool file_is_shareable(struct file *file)
 {
     return file->f_op->share && !(file->f_inode->i_sb->s_flags & SB_RDONLY);

@@ -450,21 +450,6 @@ static int tmpfs_open(struct inode *inode, struct file *file)
 
 /* ---- mapping ---- */
 
-static const void *tmpfs_data_in_place(struct file *file, uint64_t offset, size_t *len)
-{
-    struct tmpfs_inode *t = tmpfs_inode(file->f_inode);
-    const uint8_t *data;
-    uint64_t there;
-
-    /* Pages of memory may go with the file; the image stays. */
-    uint64_t nid;
-
-    if (!tmpfs_image_nid(file, &nid) || offset >= t->lower.size || lower_data(t, offset, &data, &there))
-        return NULL;
-    *len = there;
-    return data;
-}
-
 bool tmpfs_image_nid(struct file *file, uint64_t *nid)
 {
     if (file->f_op != &tmpfs_file_operations)
@@ -600,7 +585,6 @@ const struct file_operations tmpfs_file_operations = {
     .fsync = tmpfs_fsync,
     .fallocate = tmpfs_fallocate,
     .mappable = true,
-    .data_in_place = tmpfs_data_in_place,
     .share = tmpfs_share,
     .unshare = tmpfs_unshare,
 };

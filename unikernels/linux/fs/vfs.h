@@ -382,12 +382,10 @@ struct file_operations {
      * Memory mapping; the one address space has no page tables of ours, so a
      * page of a file can be in one place only.
      * mappable: a private mapping may copy from it by read.
-     * data_in_place: as file_data_in_place(). NULL: it may move.
      * share, unshare: as file_share_pages() and file_unshare_pages() of
      * mm/file_map.h. NULL: a shared mapping is impossible, ENODEV.
      */
     bool mappable;
-    const void *(*data_in_place)(struct file *file, uint64_t offset, size_t *len);
     int (*share)(struct file *file, uint64_t offset, size_t len, void *home, void **existing);
     int (*unshare)(struct file *file, uint64_t offset, size_t len, void *home);
     /* msync: what was stored in these pages goes to the file. NULL: it is there. */

@@ -39,12 +39,6 @@ bool file_is_pristine(struct file *);
 ssize_t file_read_at(struct file *, void *buf, size_t n, uint64_t offset);
 
 /*
- * The file's bytes at offset where they lie in memory for good (the mapped
- * rootfs image); *len is how many follow in one piece. NULL if they may move.
- */
-const void *file_data_in_place(struct file *, uint64_t offset, size_t *len);
-
-/*
  * The segments companion: place of this file's segments in guest memory, laid
  * out by virtual address from the lowest PT_LOAD page on; 0 if it has none.
  * For a program that is not position-independent this is its own address.

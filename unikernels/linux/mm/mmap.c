@@ -65,7 +65,7 @@ static bool commit_now(uaddr_t start, uaddr_t end)
 
 /*
  * Opens a range, fills it from the file and gives it its protection; a big one is
- * left to be filled as it is touched. Pages behind the end stay closed: SIGBUS.
+ * left to be filled as it is touched, if it may be. Pages behind the end stay closed: SIGBUS.
  */
 static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset, bool may_defer)
 {
