@@ -1,7 +1,7 @@
 /** What changes in the root of a Linux guest changes in the bundle's rootfs. */
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Rootfs } from '../linux-programs/rootfs.ts';
 import { type Draft, Playground, type Result } from '../support/bundle.ts';
@@ -9,6 +9,12 @@ import { type Draft, Playground, type Result } from '../support/bundle.ts';
 const CHANGES = join(import.meta.dirname, 'changes.pl');
 const PERL = '/usr/lib/x86_64-linux-gnu/perl-base';
 const COUNT = 1500;
+
+/** The first of those that we may use. */
+function onOneProcessor(): readonly string[] {
+  const allowed = /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+  return ['taskset', '-c', allowed ?? '0'];
+}
 
 describe('a root that is written', function () {
   this.timeout(120_000);
@@ -27,18 +33,15 @@ describe('a root that is written', function () {
     await host.close();
   });
 
-  const run = (words: readonly string[], change: (spec: Draft) => void = () => undefined): Promise<Result> =>
-    host.runnc([
-      'run',
-      '-b',
-      rootfs.bundle(host, [...words], (spec) => {
-        spec.root = { path: rootfs.folder, readonly: false };
-        spec.annotations = {};
-        spec.process.env = ['PATH=/usr/bin'];
-        change(spec);
-      }),
-      'lasting',
-    ]);
+  const bundle = (words: readonly string[], change: (spec: Draft) => void = () => undefined): string =>
+    rootfs.bundle(host, [...words], (spec) => {
+      spec.root = { path: rootfs.folder, readonly: false };
+      spec.annotations = {};
+      spec.process.env = ['PATH=/usr/bin'];
+      change(spec);
+    });
+  const run = (words: readonly string[], change?: (spec: Draft) => void): Promise<Result> =>
+    host.runnc(['run', '-b', bundle(words, change), 'lasting']);
   const perl = (...words: readonly string[]): readonly string[] => ['/usr/bin/perl', '/changes.pl', ...words];
   const shell = (script: string): readonly string[] => ['/bin/busybox', 'sh', '-c', script];
 
@@ -56,6 +59,14 @@ describe('a root that is written', function () {
       expect(await run(perl('list', '/work'))).to.deep.equal(said);
     });
   }
+
+  it('makes thousands of names in a row where guest and server share a processor: each answer is there at once', async () => {
+    const make = 'i=0; while [ $i -lt 5000 ]; do : > /work/$i; i=$((i + 1)); done; echo made';
+    mkdirSync(rootfs.path('/work'));
+    const call = host.start(['run', '-b', bundle(shell(make)), 'lasting'], { under: onOneProcessor() });
+    expect(await call.end()).to.deep.equal({ status: 0, stdout: 'made\n', stderr: '' });
+    expect(readdirSync(rootfs.path('/work'))).to.have.lengthOf(5000);
+  });
 
   it('has the times on the host that it has in the guest, to the nanosecond', async () => {
     const times =

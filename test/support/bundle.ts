@@ -43,6 +43,8 @@ export interface CallOptions {
   readonly cwd?: string;
   readonly uid?: number;
   readonly gid?: number;
+  /** The command and its arguments under which it runs: `taskset`, `strace`. */
+  readonly under?: readonly string[];
 }
 
 /** Where the host's root claims uids, src/sandbox/sandbox-uid.ts. */
@@ -92,11 +94,12 @@ export class Playground {
   }
 
   /** The same, for a call that is to be watched while it runs. */
-  start(args: readonly string[], { input, ...options }: CallOptions = {}): RunningCall {
+  start(args: readonly string[], { input, under = [], ...options }: CallOptions = {}): RunningCall {
     const output = join(this.folder, `call-${String(this.#calls++)}`);
     if (options.uid !== undefined) for (const name of ['out', 'err']) writeFileSync(`${output}.${name}`, '');
     const fds = ['out', 'err'].map((name) => openSync(`${output}.${name}`, 'w'));
-    const child = spawn(runtime, ['--root', this.root, ...args], {
+    const [command = runtime, ...words] = [...under, runtime, '--root', this.root, ...args];
+    const child = spawn(command, words, {
       ...options,
       stdio: [input === undefined ? 'ignore' : 'pipe', ...fds],
     });

@@ -118,13 +118,6 @@ static void receive(void)
     }
 }
 
-/* Waits for whatever the channel says next: in place, as nothing else may run. */
-static void wait_in_place(void)
-{
-    receive();
-    host_wait(WAIT_FOREVER);
-}
-
 /* Sends what could not be sent before. False: there is still something. */
 static bool flush_unsent(void)
 {
@@ -245,6 +238,13 @@ void window_give(struct window *w)
 /* ---- requests ---- */
 
 static void take_forgotten(remote_request *request);
+
+/* For a free slot, as nothing else may run. What is read now is told by no event any more: it may be all that will come. */
+static void wait_in_place(void)
+{
+    receive();
+    if (files.used == SLOTS && files.channel) host_wait(WAIT_FOREVER);
+}
 
 static struct rpc *slot_take(void)
 {
