@@ -8,7 +8,7 @@ import { closeSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import type { GuestInterface } from './guest-network.ts';
-import { NAMESERVER_ASKS_FROM, NAMESERVER_PORT, nameserverPasses } from './nameserver.ts';
+import { NAMESERVER_ASKS_FROM, NAMESERVER_PORT, nameserverExceptions } from './nameserver.ts';
 import type { NetworkRecord } from './network-record.ts';
 import { checkKind, type NamespaceContent, type NamespaceInterface, readNamespace } from './read.ts';
 import { type Link, Rtnetlink } from './rtnetlink.ts';
@@ -207,8 +207,8 @@ function attachInterface(
     addRedirect(netlink, guest.index, tap.index, cookie);
     reached('interface-redirected');
     if (shared) {
-      nameserverPasses(tap.index).forEach((pass, i) => {
-        netlink.addPass(guest.index, i + 1, pass, cookie);
+      nameserverExceptions.forEach((exception, i) => {
+        netlink.addException({ index: guest.index, guest: tap.index, order: i + 1 }, exception, cookie);
       });
       return { ...guest, mtu, fd: tap.fd };
     }

@@ -91,13 +91,14 @@ export interface Tap {
   readonly index: number;
 }
 
-export interface Pass {
+/** Input of an interface that is treated in another way than the rest. */
+export interface InputException {
   /** ETH_P_*. */
   readonly protocol: number;
   /** All must match: offset from the network header in bytes, value and mask of the 32 bits there. */
   readonly keys: readonly (readonly [offset: number, value: number, mask: number])[];
-  /** The interface that gets a copy. */
-  readonly copyTo?: number;
+  /** Who gets it: the namespace's own stack, the guest or both. */
+  readonly to: 'stack' | 'guest' | 'both';
 }
 
 /** rtnetlink in one network namespace. */
@@ -162,11 +163,16 @@ export class Rtnetlink {
   }
 
   /**
-   * Of what comes in by an interface that is redirected, this goes up the namespace's own stack. Filters with a lower
-   * `order` (1 to 99) are tried first; those of one order are for one protocol.
+   * An exception among what comes in by an interface that is redirected to the guest's. Those with a lower `order` (1 to
+   * 99) are tried first, and the first that matches decides; those of one order are for one protocol.
    */
-  addPass(index: number, order: number, { protocol, keys, copyTo = 0 }: Pass, cookie: Uint8Array): void {
-    addon().addPass(this.#fd, index, order, protocol, keys, copyTo, cookie);
+  addException(
+    { index, guest, order }: { readonly index: number; readonly guest: number; readonly order: number },
+    { protocol, keys, to }: InputException,
+    cookie: Uint8Array,
+  ): void {
+    const device = to === 'stack' ? 0 : guest;
+    addon().addException(this.#fd, index, order, protocol, keys, device, to === 'both', cookie);
   }
 
   /** A UDP socket in the namespace, connected to a port of an IPv4 address there. The caller closes it. */
@@ -212,13 +218,14 @@ interface Addon {
   readFilters(fd: number, index: number): Filter[];
   setUpTap(fd: number, index: number, mtu: number, queueLength: number): void;
   addRedirect(fd: number, from: number, to: number, cookie: Uint8Array): void;
-  addPass(
+  addException(
     fd: number,
     index: number,
     order: number,
     protocol: number,
-    keys: Pass['keys'],
-    copyTo: number,
+    keys: InputException['keys'],
+    device: number,
+    copies: boolean,
     cookie: Uint8Array,
   ): void;
   connectUdp(namespaceFd: number, address: Uint8Array, port: number): number;

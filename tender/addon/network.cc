@@ -565,15 +565,16 @@ Napi::Value AddRedirect(const Napi::CallbackInfo &info) {
   return env.Undefined();
 }
 
-// What matches all keys (32 bits each: offset from the network header, value, mask) goes up the namespace's own stack in
-// place of being redirected; copies of it go out by `copy_to` if that is not 0. fd, interface, order, protocol, keys,
-// copy_to, cookie.
-Napi::Value AddPass(const Napi::CallbackInfo &info) {
+// What matches all keys (32 bits each: offset from the network header, value, mask) goes up the namespace's own stack, or
+// in its place, or besides (`copies`), out by `device` if that is not 0. fd, interface, order, protocol, keys, device,
+// copies, cookie.
+Napi::Value AddException(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   Netlink netlink(ToInt(info[0]));
   Napi::Array list = info[4].As<Napi::Array>();
-  int copy_to = ToInt(info[5]);
-  Napi::Uint8Array cookie = info[6].As<Napi::Uint8Array>();
+  int device = ToInt(info[5]);
+  bool copies = info[6].As<Napi::Boolean>().Value();
+  Napi::Uint8Array cookie = info[7].As<Napi::Uint8Array>();
   if (list.Length() > kMaxKeys || cookie.ByteLength() > TC_COOKIE_MAX_SIZE) return Throw(env, EINVAL, "keys");
   std::vector<struct tc_u32_key> keys;
   for (uint32_t i = 0; i < list.Length(); i++) {
@@ -585,7 +586,7 @@ Napi::Value AddPass(const Napi::CallbackInfo &info) {
     keys.push_back(key);
   }
   Filter filter(ToInt(info[1]), static_cast<uint32_t>(ToInt(info[2])), static_cast<uint16_t>(ToInt(info[3])), keys);
-  if (copy_to != 0) PutMirred(filter.message.header(), copy_to, true, cookie);
+  if (device != 0) PutMirred(filter.message.header(), device, copies, cookie);
   int error = filter.Add(netlink);
   if (error != 0) return Throw(env, error, "filter");
   return env.Undefined();
@@ -645,7 +646,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("readFilters", Napi::Function::New(env, ReadFilters, "readFilters"));
   exports.Set("setUpTap", Napi::Function::New(env, SetUpTap, "setUpTap"));
   exports.Set("addRedirect", Napi::Function::New(env, AddRedirect, "addRedirect"));
-  exports.Set("addPass", Napi::Function::New(env, AddPass, "addPass"));
+  exports.Set("addException", Napi::Function::New(env, AddException, "addException"));
   exports.Set("connectUdp", Napi::Function::New(env, ConnectUdp, "connectUdp"));
   exports.Set("localPorts", Napi::Function::New(env, LocalPorts, "localPorts"));
   exports.Set("removeIngress", Napi::Function::New(env, RemoveIngress, "removeIngress"));

@@ -201,6 +201,13 @@ describe("docker's networks", function () {
       expect(out).to.equal('60\n');
     });
 
+    it('answers that come to it in several fragments arrive, beside fragments of other datagrams', async () => {
+      const id = await serve(...named);
+      expect(await says(named, 'getent ahostsv4 huge.test | grep -c STREAM')).to.equal('200\n');
+      for (const field of ['IPAddress', 'GlobalIPv6Address'])
+        await pingFrom(host, await addressOf(id, 'named', field), { bytes: 5000 });
+    });
+
     it('many ask at once and each gets its own answer', async () => {
       const script =
         'for i in 1 2 3 4 5 6 7 8 9; do getent hosts n$i.test >/tmp/$i & done; wait; cat /tmp/*; getent hosts web';

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect } from 'chai';
 import { Rootfs } from '../linux-programs/rootfs.ts';
@@ -13,6 +13,18 @@ import { TestNetwork, within } from '../support/network.ts';
 
 const SERVER = '127.0.0.53';
 const OUTSIDE = '10.77.0.1';
+/** Sends datagrams of 5000 bytes to an address, and expects each back. */
+const LONG_DATAGRAMS = `
+import os, socket, sys
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+sock.settimeout(20)
+for address in sys.argv[1:]:
+    for _ in range(20):
+        data = os.urandom(5000)
+        sock.sendto(data, (address, 7003))
+        assert sock.recv(65536) == data
+`;
+const ECHO = resolve(import.meta.dirname, '../linux-net/programs/server.py');
 const PROGRAM = resolve(import.meta.dirname, '../engine-network/programs/dns.py');
 
 describe("a name server on the loopback of a guest's network namespace", function () {
@@ -43,6 +55,8 @@ describe("a name server on the loopback of a guest's network namespace", functio
     await serve(network.inside, SERVER);
     await serve(network.outside, OUTSIDE);
     rootfs = new Rootfs();
+    rootfs.addPython();
+    copyFileSync(ECHO, rootfs.path('server.py'));
     writeFileSync(join(host.folder, 'resolv.conf'), `nameserver ${SERVER}\n`);
   });
   after(async () => {
@@ -90,6 +104,14 @@ describe("a name server on the loopback of a guest's network namespace", functio
     // Nothing else of the namespace's stack answers: only the guest does, and it has no such service.
     const ports = await within(network.inside, 'sysctl', '-n', 'net.ipv4.ip_local_port_range');
     expect(ports).to.equal('61440\t62463');
+    await host.runnc(['delete', '--force', 'guest']);
+  });
+
+  it('leaves the guest the fragments of its own datagrams', async () => {
+    const call = await host.create('guest', bundle('exec python3 server.py'));
+    await host.runnc(['start', 'guest']);
+    await call.prints('serving\n');
+    await within(network.outside, 'python3', '-c', LONG_DATAGRAMS, '::ffff:10.77.0.2', 'fd77::2');
     await host.runnc(['delete', '--force', 'guest']);
   });
 

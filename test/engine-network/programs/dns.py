@@ -1,11 +1,14 @@
-"""A DNS server, over UDP and TCP: "many.test" has more addresses than fit 512 bytes, every other name in test has one."""
+"""
+A DNS server, over UDP and TCP: "many.test" has more addresses than fit 512 bytes, "huge.test" more than fit a frame,
+every other name in test has one.
+"""
 import selectors
 import socket
 import struct
 import sys
 
 ADDRESS = sys.argv[1]
-MANY = 60
+COUNTS = {b'\x04many\x04test\0': 60, b'\x04huge\x04test\0': 200}
 
 
 def answer(query):
@@ -13,9 +16,9 @@ def answer(query):
     name = query[12:end - 4]
     asked, = struct.unpack('!H', query[end - 4:end - 2])
     known = name.endswith(b'\x04test\0')
-    count = (MANY if name == b'\x04many\x04test\0' else 1) if known and asked == 1 else 0
+    count = COUNTS.get(name, 1) if known and asked == 1 else 0
     records = b''.join(
-        b'\xc0\x0c' + struct.pack('!HHIH4B', 1, 1, 60, 4, 192, 0, 2, 99 + i) for i in range(count))
+        b'\xc0\x0c' + struct.pack('!HHIH4B', 1, 1, 60, 4, 192, 0, 2 + (99 + i) // 256, (99 + i) % 256) for i in range(count))
     flags = 0x8180 if known else 0x8183
     return query[:2] + struct.pack('!HHHHH', flags, 1, count, 0, 0) + query[12:end] + records
 
