@@ -7,6 +7,8 @@ import type { Spec } from '../oci/spec.ts';
 export interface OwnBundle {
   /** root.path is absolute. Sources of mounts may name the files below. */
   readonly spec: Spec;
+  /** What the content of the rootfs is known by to who gives the bundle: see OpenRootfsOptions. */
+  readonly contentId?: string;
   /** Name → content. */
   readonly files?: Readonly<Record<string, string>>;
 }

@@ -353,6 +353,7 @@ async function openImage(
     format,
     ...imageOptions(bundle, options),
     ...(annotations === undefined ? {} : { annotations }),
+    ...contentIdOf(options),
     isServed: options.isServed ?? false,
   });
   keep(image.fd);
@@ -360,6 +361,11 @@ async function openImage(
   const ms = (performance.now() - started).toFixed(2);
   options.onDebug?.(`rootfs: ${format} image of ${String(image.sizeBytes)} bytes in ${ms} ms`);
   return image;
+}
+
+function contentIdOf({ bundle }: PrepareOptions): Pick<OpenRootfsOptions, 'contentId'> {
+  if (typeof bundle === 'string' || bundle.contentId === undefined) return {};
+  return { contentId: bundle.contentId };
 }
 
 function imageOptions(

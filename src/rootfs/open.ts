@@ -41,6 +41,7 @@ export async function openRootfsImage(options: OpenRootfsOptions): Promise<Rootf
     const source = openSource(options.rootfs, opened);
     const carried = openCarried(source.rootfs.fd, options);
     if (carried !== undefined) return carried;
+    if (options.contentId !== undefined) return await openKnown(source.rootfs, options.contentId, options);
     if (!source.isOverlay) return await openPlain(source.rootfs, options);
     try {
       return await openOverlay(source, options);
@@ -65,6 +66,15 @@ async function openPlain(rootfs: Layer, options: OpenRootfsOptions): Promise<Roo
   const found = await settledFingerprint(rootfs);
   const build = buildOf(rootfs, [found], () => scanLayer(rootfs, { overlay: false }).tree, options);
   return toImage(await openFromCache('plain', found.scan.records, build, options), []);
+}
+
+/** A folder of the caller's own, whose content has a name already. */
+async function openKnown(rootfs: Layer, contentId: string, options: OpenRootfsOptions): Promise<RootfsImage> {
+  const build: Build = async (folder) => {
+    const found = await settledFingerprint(rootfs);
+    return buildOf(rootfs, [found], () => scanLayer(rootfs, { overlay: false }).tree, options)(folder);
+  };
+  return toImage(await openFromCache('known', contentId, build, options), []);
 }
 
 /** An engine's overlay mount: the image named by its layers, what is the container's own apart from it. */
@@ -98,7 +108,7 @@ function deltaFor(own: readonly ScannedLayer[], options: OpenRootfsOptions): Lay
 
 /** `kind`: what the identity is made of, and what is made of it. */
 export async function openFromCache(
-  kind: 'plain' | 'layers' | 'merged' | 'folder',
+  kind: 'plain' | 'known' | 'layers' | 'merged' | 'folder',
   identity: string | Uint8Array,
   build: Build,
   options: Omit<OpenRootfsOptions, 'rootfs'>,

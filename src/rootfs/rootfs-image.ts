@@ -70,6 +70,12 @@ export interface OpenRootfsOptions {
   /** linux.uidMappings and gidMappings: owners in the image are those the container sees. */
   readonly uidMappings?: readonly IdMapping[];
   readonly gidMappings?: readonly IdMapping[];
+  /**
+   * What the whole content of `rootfs` is known by to a caller whose own folder it is and stays: the image store's, by the
+   * digests of the layers it has unpacked there. The folder is not looked at unless there is an image to build. Never
+   * anything that the image's author, a bundle or a container could have chosen.
+   */
+  readonly contentId?: string;
   /** Default: defaultCacheDir() of cache.ts. */
   readonly cacheDir?: string;
   /** Bytes the cache may take before the least recently used images go. Default 20 GiB. */

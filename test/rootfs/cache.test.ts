@@ -41,6 +41,19 @@ describe('the cache of rootfs images', function () {
       expect(second).to.equal(first);
     });
 
+    it('by a name that its owner vouches for, without a look at the folder', async () => {
+      const options = { ...fresh(), contentId: 'store sha256:1' };
+      const first = await withImage(options, (_, image) => inode(image));
+      fs.writeFileSync(join(options.rootfs, 'etc/file'), 'not looked at');
+      expect(await withImage(options, (_, image) => inode(image))).to.equal(first);
+      expect(await withImage({ ...options, rootfs: makeRootfs() }, (_, image) => inode(image))).to.equal(
+        first,
+      );
+      const other = { ...options, contentId: 'store sha256:2' };
+      expect(await withImage(other, (_, image) => inode(image))).to.not.equal(first);
+      expect(new Cache(options.cacheDir).list()).to.have.length(2);
+    });
+
     it('but not after a file was written, with size and times as before', async () => {
       const options = fresh();
       const file = join(options.rootfs, 'etc/file');
