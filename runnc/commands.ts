@@ -235,6 +235,20 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
     options: { format, quiet: { type: 'boolean', short: 'q', help: 'print ids only' }, help },
     load: () => import('./list.ts'),
   }),
+  logs: () => ({
+    summary: 'Print what a container of an image in the background has printed',
+    details:
+      'Of one that runnc run --detach IMAGE started: its standard output and error, in their order, until it is deleted.',
+    operands: ID,
+    minOperands: 1,
+    maxOperands: 1,
+    options: {
+      follow: { type: 'boolean', short: 'f', help: 'go on until the end of the container' },
+      tail: { type: 'string', short: 'n', value: 'N', help: 'the last N lines only (default: all)' },
+      help,
+    },
+    load: () => import('./logs.ts'),
+  }),
   ps: () => ({
     summary: 'List the host processes of a container',
     details: 'For the table, ps(1) is run with the given options (default: -ef).',

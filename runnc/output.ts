@@ -1,21 +1,27 @@
 import { writeSync } from 'node:fs';
 import { errnoOf } from '../src/errors.ts';
 
-/**
- * Writes to standard output, at once: the process ends right after its verb. A reader that has gone is no error,
- * and a pipe that somebody made non-blocking is waited for.
- */
+/** Writes to standard output. A reader that has gone is no error. */
 export function print(text: string): void {
-  let rest = Buffer.from(text);
+  printBytes(Buffer.from(text));
+}
+
+/**
+ * At once: the process ends right after its verb. A pipe that somebody made non-blocking is waited for. False if nobody
+ * reads any more.
+ */
+export function printBytes(bytes: Uint8Array): boolean {
+  let rest = bytes;
   while (rest.length > 0) {
     try {
       rest = rest.subarray(writeSync(1, rest));
     } catch (error) {
-      if (errnoOf(error) === 'EPIPE') return;
+      if (errnoOf(error) === 'EPIPE') return false;
       if (errnoOf(error) !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
+  return true;
 }
 
 /** Indented, with a newline at the end. */

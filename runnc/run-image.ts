@@ -1,19 +1,21 @@
 /** `runnc run IMAGE [ARGUMENTS]`: from a name to a running container, without an engine. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Container } from '../src/container/container.ts';
-import type { CreateOptions } from '../src/container/create.ts';
-import type { OwnBundle } from '../src/container/own-bundle.ts';
+import type { CreateOptions, Stdio } from '../src/container/create.ts';
+import { createLog } from '../src/container/logs.ts';
+import { sweepOwnData } from '../src/container/own-data.ts';
 import { run as runInForeground, shellStatus } from '../src/container/run.ts';
 import { errorMessage, RunncError } from '../src/errors.ts';
 import { readHostConfig } from '../src/host-config.ts';
 import { openImage, parsePlatform } from '../src/image/platform.ts';
 import { RootfsStore, type UnpackedImage } from '../src/image/rootfs-store.ts';
-import { type RunRequest, specForImage } from '../src/image/run-spec.ts';
+import { type RunRequest, type SpecForImage, specForImage } from '../src/image/run-spec.ts';
 import { type ObtainOptions, obtainImage, parseSource } from '../src/image/source.ts';
 import type { ImageStore } from '../src/image/store.ts';
 import { defaultStoreFolder } from '../src/image/store-folder.ts';
+import { fillVolume, makeNamedVolume } from '../src/image/volume.ts';
 import { checkContainerId } from '../src/oci/container-id.ts';
 import { parseBytes } from '../src/size.ts';
 import { createOptions } from './create-options.ts';
@@ -50,13 +52,22 @@ async function runChecked(call: Call): Promise<number> {
   const unpacked = await unpack(call);
   const opened: number[] = [];
   try {
-    const bundle = unpacked.bundle(requestOf(call, id));
+    const own = `${unpacked.containers}/${id}-${randomBytes(4).toString('hex')}`;
+    const { spec, files, volumes } = unpacked.spec(requestOf(call, id), own);
+    const { rootfs } = unpacked.image;
+    for (const volume of volumes) if (volume.name !== undefined) await makeNamedVolume(volume, rootfs);
+    const ownVolumes = volumes.filter(({ name }) => name === undefined);
+    const hasData = ownVolumes.length > 0 || options.flag('detach');
+    if (hasData) sweepOwnData(unpacked.containers);
+    const fill = async (): Promise<void> => {
+      for (const volume of ownVolumes) await fillVolume(volume, rootfs);
+    };
     const create: CreateOptions = {
       ...createOptions(call),
       id,
-      bundle,
+      bundle: { spec, files, ...(hasData ? { data: { folder: own, fill } } : {}) },
       strace: options.flag('strace'),
-      stdio: stdio(call, opened),
+      stdio: () => stdio(call, own, opened),
     };
     if (!options.flag('detach')) {
       const keep = options.flag('keep') || !options.flag('rm');
@@ -101,7 +112,10 @@ function checkCombinations({ options }: Call): void {
 
 interface Unpacked {
   readonly image: UnpackedImage;
-  readonly bundle: (request: RunRequest) => OwnBundle;
+  /** Folder of what containers of this store's images keep on disk. */
+  readonly containers: string;
+  /** `own`: the container's folder there. */
+  readonly spec: (request: RunRequest, own: string) => SpecForImage;
 }
 
 /** The store is let go before the container runs. */
@@ -139,14 +153,16 @@ function unpack(call: Call): Promise<Unpacked> {
     const gid = process.getegid?.() ?? 0;
     return {
       image: unpacked,
-      bundle: (request) =>
+      containers: `${dataFolder(store)}/containers`,
+      spec: (request, own) =>
         specForImage(image, request, {
           rootfs: unpacked.rootfs,
           ...(uid === 0 ? {} : { rootless: { uid, gid } }),
           environment: process.env,
           workingFolder: process.cwd(),
           maxOpenFiles: maxOpenFiles(),
-          volumeFolder: (name) => volumeFolder(store, name),
+          volumesFolder: `${dataFolder(store)}/volumes`,
+          ownVolumesFolder: `${own}/volumes`,
         }),
     };
   });
@@ -198,16 +214,16 @@ function cpus(text: string | undefined): number | undefined {
   throw new RunncError('INVALID', `--cpus: expected a number of at least 0.01, such as 1.5, got "${text}"`);
 }
 
-/** A detached container holds nothing of whoever started it open. */
-function stdio({ options }: Call, opened: number[]): [number, number, number] {
-  const nothing = (): number => {
-    const fd = openSync('/dev/null', 'r+');
+/** A container in the background holds nothing of whoever started it open. */
+function stdio({ options }: Call, own: string, opened: number[]): Stdio {
+  const keep = (fd: number): number => {
     opened.push(fd);
     return fd;
   };
+  const nothing = (): number => keep(openSync('/dev/null', 'r+'));
   if (options.flag('detach')) {
-    const fd = nothing();
-    return [fd, fd, fd];
+    const log = keep(createLog(own));
+    return [nothing(), log, log];
   }
   return [options.flag('interactive') || options.flag('tty') ? 0 : nothing(), 1, 2];
 }
@@ -218,14 +234,7 @@ function maxOpenFiles(): number {
   return found === undefined ? Infinity : Number(found);
 }
 
-/** Beside the images: /var/lib/runnc/volumes for root. */
-function volumeFolder(store: ImageStore, name: string): string {
-  const base = store.folder === defaultStoreFolder() ? dirname(store.folder) : store.folder;
-  const folder = `${base}/volumes/${name}`;
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o755 });
-  } catch (error) {
-    throw new RunncError('HOST', `volume ${name}: ${folder} cannot be made: ${errorMessage(error)}`);
-  }
-  return folder;
+/** Of volumes and containers, beside the images: /var/lib/runnc for root. */
+function dataFolder({ folder }: ImageStore): string {
+  return folder === defaultStoreFolder() ? dirname(folder) : folder;
 }

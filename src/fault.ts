@@ -48,6 +48,7 @@ export const imageSteps = [
   'layer-unpacked',
   'image-unpacked',
   'rootfs-placed',
+  'volume-filled',
 ] as const;
 
 export type RuntimeStep =

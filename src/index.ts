@@ -13,6 +13,7 @@ export {
 } from './container/container.ts';
 export type { CreateOptions } from './container/create.ts';
 export type { ExecOptions, ExecProcess } from './container/exec.ts';
+export type { LogOptions } from './container/logs.ts';
 export { run, type RunOptions, shellStatus } from './container/run.ts';
 export { RunncError, type ErrorCode } from './errors.ts';
 export { inspect, type Inspection } from './guest/inspect.ts';

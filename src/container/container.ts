@@ -9,6 +9,7 @@ import { HELPER_NAMES, openProcess, processStat } from '../sandbox/process.ts';
 import type { CreateOptions } from './create.ts';
 import type { ExecOptions, ExecProcess } from './exec.ts';
 import type { ContainerRecord } from './record.ts';
+import type { LogOptions } from './logs.ts';
 import { ociState, statusOf } from './status.ts';
 import { type LockedContainer, Store } from './store.ts';
 
@@ -205,6 +206,18 @@ export class Container {
       if ((await statusOf(record)) === 'stopped') throw notRunning();
       await (await openCgroup(record.cgroup)).update(resources);
     });
+  }
+
+  /**
+   * What it has printed, if it is one of an image in the background. Leaving the loop early ends it. Throws NOT_FOUND for
+   * another one, HOST.
+   */
+  async *log(options: LogOptions = {}): AsyncGenerator<Uint8Array> {
+    this.#store.read(this.id);
+    const [{ ownData }, { readLog }] = await Promise.all([import('./own-data.ts'), import('./logs.ts')]);
+    const folder = ownData(this.#store.folder(this.id));
+    const wait = (): Promise<unknown> => this.wait();
+    yield* readLog(folder, this.id, wait, options);
   }
 
   /** The pids of its processes on the host: the guest, and the proxies of programs that were started beside it. */

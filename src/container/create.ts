@@ -45,8 +45,11 @@ export interface CreateOptions {
   readonly consoleSocket?: string | (() => number);
   readonly noPivot?: boolean;
   readonly noNewKeyring?: boolean;
-  /** The container's standard input, output and error; default: 0, 1, 2. The caller keeps its own. */
-  readonly stdio?: readonly [number, number, number];
+  /**
+   * The container's standard input, output and error, which the caller keeps; a function is asked for them when the bundle
+   * is written. Default: 0, 1, 2.
+   */
+  readonly stdio?: Stdio | (() => Stdio);
   /** Print the system calls of a Linux program on standard error, as the annotation io.runnc.strace does. */
   readonly strace?: boolean;
   /** Called a few times a second while the image of the rootfs is built. */
@@ -56,6 +59,8 @@ export interface CreateOptions {
   /** Told of what was left out or went wrong without stopping anything, one line each. */
   readonly onWarning?: (message: string) => void;
 }
+
+export type Stdio = readonly [number, number, number];
 
 export interface Created {
   readonly record: ContainerRecord;
@@ -93,7 +98,7 @@ async function writeBundle(
   options: CreateOptions,
   { folder }: LockedContainer,
 ): Promise<Bundle> {
-  const bundle = (await import('./own-bundle.ts')).writeOwnBundle(folder, own);
+  const bundle = await (await import('./own-bundle.ts')).writeOwnBundle(folder, own);
   checkTerminal(bundle, options);
   return bundle;
 }
@@ -152,7 +157,7 @@ async function createLocked(
     tender,
     tenderFd,
     rootfsFd,
-    stdio: options.stdio ?? [0, 1, 2],
+    stdio: typeof options.stdio === 'function' ? options.stdio() : (options.stdio ?? [0, 1, 2]),
     startSocketFd,
     ...(doors === undefined ? {} : { cgroup: doors }),
     ...(spec.process.terminal === true ? { consoleSocketFd: consoleSocket(options, keep) } : {}),

@@ -1,7 +1,7 @@
 /**
  * Ends and removes a container in whatever state it is, also one whose creation was cut short at any point.
  * What can be left of it: its process (and, should a guest ever have more, everything in its cgroups), cgroups, a
- * claimed uid, its folder, and what it took from a network namespace that it shares. Mounts and taps end with the process.
+ * claimed uid, its folders, and what it took from a network namespace that it shares. Mounts and taps end with the process.
  */
 import { closeSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
@@ -10,6 +10,7 @@ import { pidfdSendSignal, waitReadable } from '../native.ts';
 import { openCgroup } from '../sandbox/cgroups/index.ts';
 import { openProcess } from '../sandbox/process.ts';
 import { releaseAllUids, releaseUid } from '../sandbox/sandbox-uid.ts';
+import { removeOwnData } from './own-data.ts';
 import type { ContainerRecord } from './record.ts';
 import { liveProcess, ociState } from './status.ts';
 import type { LockedContainer } from './store.ts';
@@ -53,6 +54,7 @@ export async function destroy(
   if (record?.sandboxUid !== undefined) releaseUid(record.sandboxUid, locked.folder);
   else releaseAllUids(locked.folder);
   reached('uid-released');
+  removeOwnData(locked.folder);
   locked.remove();
 }
 

@@ -16,20 +16,19 @@ import {
   constants,
   fsyncSync,
   futimesSync,
-  lstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { errnoOf, errorMessage, RunncError } from '../errors.ts';
+import { errnoOf, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import { DEFAULT_CACHE_LIMIT_BYTES } from '../host-config.ts';
 import { lockFile, syncFileSystem, tryLockFile } from '../native.ts';
+import { removeTree } from '../remove-tree.ts';
 import { decompress } from './decompress.ts';
 import { digestOf, finishDigest, hexOf, startDigest } from './digest.ts';
 import type { Image } from './platform.ts';
@@ -286,29 +285,5 @@ async function* hashed(
   for await (const chunk of source) {
     hash.update(chunk);
     yield chunk;
-  }
-}
-
-/** Also where folders of the image are closed to their owner, who is not root. */
-function removeTree(path: string): void {
-  try {
-    rmSync(path, { recursive: true, force: true });
-    return;
-  } catch (error) {
-    if (errnoOf(error) !== 'EACCES' && errnoOf(error) !== 'EPERM') throw error;
-  }
-  openFolders(path);
-  try {
-    rmSync(path, { recursive: true, force: true });
-  } catch (error) {
-    throw new RunncError('HOST', `${path} cannot be removed: ${errorMessage(error)}`, { cause: error });
-  }
-}
-
-function openFolders(path: string | Buffer): void {
-  if (!lstatSync(path).isDirectory()) return;
-  chmodSync(path, 0o700);
-  for (const name of readdirSync(path, { encoding: 'buffer' })) {
-    openFolders(Buffer.concat([Buffer.from(path), Buffer.from('/'), name]));
   }
 }

@@ -1,6 +1,5 @@
 /** From an image's configuration and what the user asks for to the spec of a container, as `docker run` does it. */
 import { resolve } from 'node:path';
-import type { OwnBundle } from '../container/own-bundle.ts';
 import { RunncError, shorten } from '../errors.ts';
 import type { Mount, Spec } from '../oci/spec.ts';
 import { templateSpec } from '../oci/spec-template.ts';
@@ -38,8 +37,25 @@ export interface RunHost {
   readonly workingFolder: string;
   /** RLIMIT_NOFILE, which only the privileged can raise. */
   readonly maxOpenFiles: number;
-  /** The folder of a volume of that name, made if it is missing. */
-  readonly volumeFolder: (name: string) => string;
+  /** Where volumes lie that have a name, and the container's own. */
+  readonly volumesFolder: string;
+  readonly ownVolumesFolder: string;
+}
+
+export interface SpecForImage {
+  readonly spec: Spec;
+  /** See OwnBundle. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Folders that the spec mounts, to be made where they are missing. */
+  readonly volumes: readonly Volume[];
+}
+
+export interface Volume {
+  /** undefined for one that is the container's own. */
+  readonly name?: string;
+  readonly folder: string;
+  /** What a new one begins with: the image's files at this path. */
+  readonly imagePath?: string;
 }
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -61,7 +77,7 @@ const IMAGE_SETTINGS = /^(?:com\.urunc\.unikernel\..*|io\.runnc\.(?:guest|profil
 const BLOCK_SETTING = /^io\.runnc\.block\./;
 
 /** Throws INVALID for what the user asks for and cannot be. */
-export function specForImage(image: Image, request: RunRequest, host: RunHost): OwnBundle {
+export function specForImage(image: Image, request: RunRequest, host: RunHost): SpecForImage {
   const { config = {} } = image.config;
   const base = templateSpec({
     args: commandOf(image, request),
@@ -70,6 +86,7 @@ export function specForImage(image: Image, request: RunRequest, host: RunHost): 
   const hostname = request.hostname ?? request.id.slice(0, 12);
   const user = request.user ?? config.User ?? '';
   const openFiles = Math.min(MAX_OPEN_FILES, host.maxOpenFiles);
+  const { mounts, volumes } = volumeMounts(config.Volumes ?? {}, request, host);
   const spec: Spec = {
     ...base,
     process: {
@@ -96,7 +113,7 @@ export function specForImage(image: Image, request: RunRequest, host: RunHost): 
         source: name,
         options: ['rbind', 'rprivate'],
       })),
-      ...volumeMounts(config.Volumes ?? {}, request, host),
+      ...mounts,
     ],
     // The folder is everybody's who runs the image: what this one writes is not to last.
     annotations: { ...annotationsOf(image, request), 'io.runnc.rootfs': 'memory' },
@@ -120,6 +137,7 @@ export function specForImage(image: Image, request: RunRequest, host: RunHost): 
       hosts: `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t${hostname}\n`,
       hostname: `${hostname}\n`,
     },
+    volumes,
   };
 }
 
@@ -192,48 +210,85 @@ function networkPath(network: string): { path?: string } {
   );
 }
 
-/**
- * The root is in memory and writable, so a volume of the image's is what it has to be: writable, and gone with the
- * container. Under a read-only root it needs a place of its own.
- */
+interface VolumeMounts {
+  readonly mounts: readonly Mount[];
+  readonly volumes: readonly Volume[];
+}
+
+/** The image's own volumes, where the user names no other, and those that the user asks for. */
 function volumeMounts(
   ofImage: Readonly<Record<string, object>>,
-  { volumes, readonlyRoot }: RunRequest,
+  { volumes: asked }: RunRequest,
   host: RunHost,
-): Mount[] {
-  const asked = volumes.map((text) => volumeMount(text, host));
-  const taken = new Set(asked.map(({ destination }) => destination));
-  const anonymous = readonlyRoot ? Object.keys(ofImage).filter((destination) => !taken.has(destination)) : [];
-  return [...anonymous.map((path) => inMemory(absolute(path, "the image's volume"))), ...asked];
+): VolumeMounts {
+  const mounts: Mount[] = [];
+  const volumes: Volume[] = [];
+  const add = (requests: readonly VolumeRequest[]): void => {
+    for (const { source, destination, access, copies } of requests) {
+      let folder = source?.path;
+      if (folder === undefined) {
+        const name = source?.name;
+        folder =
+          name === undefined
+            ? `${host.ownVolumesFolder}/${String(volumes.length)}`
+            : `${host.volumesFolder}/${name}`;
+        volumes.push({
+          ...(name === undefined ? {} : { name }),
+          folder,
+          ...(copies ? { imagePath: destination } : {}),
+        });
+      }
+      mounts.push({ destination, type: 'bind', source: folder, options: ['rbind', 'rprivate', access] });
+    }
+  };
+  const requests = asked.map((text) => volumeRequest(text, host));
+  const taken = new Set(requests.map(({ destination }) => destination));
+  const own = Object.keys(ofImage)
+    .map((path) => ownVolume(absolute(path, "the image's volume")))
+    .filter(({ destination }) => !taken.has(destination));
+  add(own);
+  add(requests);
+  return { mounts, volumes };
+}
+
+interface VolumeRequest {
+  /** undefined: a new one of the container's own. */
+  readonly source?:
+    | { readonly path: string; readonly name?: undefined }
+    | { readonly name: string; readonly path?: undefined };
+  readonly destination: string;
+  readonly access: 'ro' | 'rw';
+  /** A new one begins with the image's files. */
+  readonly copies: boolean;
 }
 
 const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 /** Of SELinux and of Docker on other systems. */
-const IGNORED_OPTIONS = new Set(['z', 'Z', 'cached', 'delegated', 'consistent', 'nocopy']);
+const IGNORED_OPTIONS = new Set(['z', 'Z', 'cached', 'delegated', 'consistent']);
 
-function volumeMount(text: string, host: RunHost): Mount {
-  const fail = (why: string): RunncError => new RunncError('INVALID', `--volume ${shorten(text)}: ${why}`);
-  const [first = '', second, options = '', ...more] = text.split(':');
-  if (second === undefined) return inMemory(absolute(first, '--volume'));
-  if (more.length > 0) throw fail('expected SOURCE:DESTINATION[:OPTIONS]');
-  let access = 'rw';
-  for (const option of options.split(',').filter((word) => word !== '')) {
-    if (option === 'ro' || option === 'rw') access = option;
-    else if (!IGNORED_OPTIONS.has(option)) throw fail(`there is no option ${shorten(option)}`);
-  }
-  const isPath = first.startsWith('/') || first.startsWith('.');
-  if (!isPath && !VOLUME_NAME.test(first))
-    throw fail('the source is neither a path nor the name of a volume');
-  return {
-    destination: absolute(second, '--volume'),
-    type: 'bind',
-    source: isPath ? resolve(host.workingFolder, first) : host.volumeFolder(first),
-    options: ['rbind', 'rprivate', access],
-  };
+function ownVolume(destination: string): VolumeRequest {
+  return { destination, access: 'rw', copies: true };
 }
 
-function inMemory(destination: string): Mount {
-  return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=0755'] };
+/** Throws INVALID. */
+function volumeRequest(text: string, host: RunHost): VolumeRequest {
+  const fail = (why: string): RunncError => new RunncError('INVALID', `--volume ${shorten(text)}: ${why}`);
+  const [first = '', second, options = '', ...more] = text.split(':');
+  if (second === undefined) return ownVolume(absolute(first, '--volume'));
+  if (more.length > 0) throw fail('expected SOURCE:DESTINATION[:OPTIONS]');
+  let access: VolumeRequest['access'] = 'rw';
+  let copies = true;
+  for (const option of options.split(',').filter((word) => word !== '')) {
+    if (option === 'ro' || option === 'rw') access = option;
+    else if (option === 'nocopy') copies = false;
+    else if (!IGNORED_OPTIONS.has(option)) throw fail(`there is no option ${shorten(option)}`);
+  }
+  const destination = absolute(second, '--volume');
+  if (first.startsWith('/') || first.startsWith('.')) {
+    return { source: { path: resolve(host.workingFolder, first) }, destination, access, copies: false };
+  }
+  if (!VOLUME_NAME.test(first)) throw fail('the source is neither a path nor the name of a volume');
+  return { source: { name: first }, destination, access, copies };
 }
 
 function absolute(path: string, what: string): string {

@@ -36,7 +36,10 @@ describe('the image store, killed', function () {
   const verbs: readonly (readonly [string, () => readonly string[]])[] = [
     ['load', () => ['load', '--store', folder, '-i', archives[1]]],
     ['pull', () => ['pull', '--store', folder, `${registry.host}/linux:1`]],
-    ['run', () => ['run', '--store', folder, '--rm', '--pull=never', 'linux:1']],
+    [
+      'run',
+      () => ['run', '--store', folder, '--rm', '--pull=never', '-v', 'named:/etc', '-v', '/root', 'linux:1'],
+    ],
     ['rmi', () => ['rmi', '--store', folder, 'linux:1']],
   ];
 
@@ -73,9 +76,14 @@ describe('the image store, killed', function () {
           'unpacked/tmp',
           'unpacked/entries',
           'unpacked/building',
+          'containers',
         ]) {
           const path = join(folder, inside);
           expect(existsSync(path) ? readdirSync(path) : [], inside).to.deep.equal([]);
+        }
+        if (name === 'run') {
+          expect(readdirSync(join(folder, 'volumes'))).to.have.members(['.lock', 'named']);
+          expect(readdirSync(join(folder, 'volumes/named'))).to.include.members(['motd', 'layer']);
         }
       });
     }
