@@ -134,6 +134,16 @@ static bool flush_unsent(void)
     return true;
 }
 
+/*
+ * Waits for replies where nothing else may run. The host tells once that some have come: those that are there are
+ * taken before it is asked to wait, and may be all there are.
+ */
+#define wait_in_place(condition)                   \
+    while (!(condition)) {                         \
+        receive();                                 \
+        if (!(condition)) host_wait(WAIT_FOREVER); \
+    }
+
 static void channel_event(struct wait_entry *entry, uint32_t events)
 {
     (void)entry;
@@ -248,13 +258,11 @@ static void wait_in_place(void)
 
 static struct rpc *slot_take(void)
 {
-    while (files.used >= (may_sleep() ? SLOTS - SLOTS_ATOMIC : SLOTS)) {
-        if (!files.channel) return NULL;
-        if (may_sleep())
-            wait_uninterruptible(&files.room, files.used < SLOTS - SLOTS_ATOMIC || !files.channel);
-        else
-            wait_in_place();
-    }
+    if (may_sleep())
+        wait_uninterruptible(&files.room, files.used < SLOTS - SLOTS_ATOMIC || !files.channel);
+    else
+        wait_in_place(files.used < SLOTS || !files.channel);
+    if (!files.channel) return NULL;
     for (uint32_t i = 0; i < SLOTS; i++) {
         struct rpc *rpc = &files.slots[i];
         if (rpc->used) continue;
@@ -304,10 +312,7 @@ bool rpc_done(const struct rpc *rpc)
 static void wait_for(struct rpc *rpc)
 {
     if (!may_sleep()) {
-        while (!rpc->done) {
-            receive();
-            if (!rpc->done) host_wait(WAIT_FOREVER);
-        }
+        wait_in_place(rpc->done);
         return;
     }
     if (!rpc->done && sched_contended()) {
