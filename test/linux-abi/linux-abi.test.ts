@@ -42,6 +42,7 @@ const NEED_CLOSED_MEMORY: readonly string[] = [
   ...['remap_a_file', 'protect_across_a_hole', 'fence_of_guard_pages', 'break_and_fault'].map(
     inProgram('mapping'),
   ),
+  ...['protect_behind_the_end', 'privately_mapped_and_grown'].map(inProgram('mapping')),
   ...['access_faults', 'execution_faults', 'file_ends', 'repaired_and_repeated'].map(inProgram('faults')),
   'faults/thread_s_stack_overflow', // it faults, in what is no mapping of its own
   ...['protections_are_each_ones_own', 'a_write_that_is_not_allowed_still_faults', 'write_barriers'].map(

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #define PAGE 4096ul
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
@@ -476,6 +477,108 @@ static void forget_a_file_s_private_pages(void)
     say("%c %c", p[0], p[PAGE]);
 }
 
+/* Pages of the program's own: where they lie in the file's place, and what a first touch finds there. */
+#define OWN_PAGES 6
+static char own_data[OWN_PAGES * PAGE] __attribute__((aligned(4096))) = {[0] = 'a', [PAGE] = 'b', [5 * PAGE + 7] = 'f'};
+static char own_zeroes[OWN_PAGES * PAGE] __attribute__((aligned(4096)));
+
+static void forget_and_show(const char *who)
+{
+    memset(own_data, 'x', sizeof own_data);
+    memset(own_zeroes, 'x', sizeof own_zeroes);
+    madvise(own_data, 2 * PAGE, MADV_DONTNEED);
+    madvise(own_data + 4 * PAGE, 2 * PAGE, MADV_DONTNEED);
+    madvise(own_zeroes + PAGE, 4 * PAGE, MADV_DONTNEED);
+    say("%s: data %d %d %d %d, left alone %d, untouched %d", who, own_data[0], own_data[PAGE], own_data[5 * PAGE + 7],
+        own_data[4 * PAGE], all_are(own_data + 2 * PAGE, 2 * PAGE, 'x'), all_are(own_data + 1, PAGE - 1, 0));
+    say("%s: zeroes %d, left alone %d %d", who, all_are(own_zeroes + PAGE, 4 * PAGE, 0), own_zeroes[0], own_zeroes[5 * PAGE]);
+}
+
+static void forget_the_program_s_own_pages(void)
+{
+    forget_and_show("alone");
+    pid_t child = fork();
+    if (!child) {
+        forget_and_show("child");
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    say("parent: %d %d", own_data[2 * PAGE], own_zeroes[0]);
+    if (!(child = fork())) {
+        usleep(1000);
+        say("child: %d %d", own_data[2 * PAGE], own_zeroes[0]);
+        _exit(0);
+    }
+    forget_and_show("parent of one that has it too");
+    waitpid(child, NULL, 0);
+}
+
+static void protect_behind_the_end(void)
+{
+    int fd = lettered_file("f", 2);
+    char *p = mmap(NULL, 4 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+
+    T(mprotect(p, 4 * PAGE, RW));
+    touch("the file's last page", p + PAGE, true);
+    touch("behind it", p + 2 * PAGE, false);
+    touch("at the end", p + 3 * PAGE, true);
+    T(mprotect(p, 4 * PAGE, PROT_NONE));
+    touch("closed", p + PAGE, false);
+    touch("closed behind", p + 2 * PAGE, false);
+    T(mprotect(p + 2 * PAGE, 2 * PAGE, PROT_READ));
+    touch("behind it", p + 2 * PAGE, false);
+}
+
+static void privately_mapped_and_grown(void)
+{
+    int fd = lettered_file("f", 1);
+    char *p = mmap(NULL, 200 * PAGE, RW, MAP_PRIVATE, fd, 0), *q = mmap(NULL, 3 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+
+    touch("before", p + PAGE, false);
+    touch("before", q + PAGE, false);
+    pwrite(fd, "one", 3, PAGE);
+    pwrite(fd, "two", 3, 2 * PAGE);
+    say("%.3s %.3s, %.3s %.3s", p + PAGE, p + 2 * PAGE, q + PAGE, q + 2 * PAGE);
+    p[PAGE] = 'O';
+    say("%.3s %.3s", p + PAGE, q + PAGE);
+    touch("behind the new end", p + 3 * PAGE, true);
+}
+
+/* Of a size that is read when it is touched. */
+static void a_large_file_in_pieces(void)
+{
+    enum { PAGES = 300 };
+    int fd = open("f", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    char page[PAGE];
+
+    for (int i = 0; i < PAGES; i++) {
+        memset(page, i % 251, PAGE);
+        if (write(fd, page, PAGE) != (ssize_t)PAGE)
+            say("write: %s", strerror(errno));
+    }
+    char *p = mmap(NULL, PAGES * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+    T(mprotect(p + 100 * PAGE, 50 * PAGE, RW));
+    T(mprotect(p + 200 * PAGE, 50 * PAGE, PROT_NONE));
+    T(munmap(p + 10 * PAGE, 10 * PAGE));
+    memset(p + 120 * PAGE, 'w', PAGE);
+    T(madvise(p + 90 * PAGE, 60 * PAGE, MADV_DONTNEED));
+    T(mprotect(p + 200 * PAGE, 50 * PAGE, RW));
+    char *q = mremap(p + 220 * PAGE, 20 * PAGE, 60 * PAGE, MREMAP_MAYMOVE);
+    say("moved %d", q != p + 220 * PAGE);
+    pid_t child = fork();
+    int wrong = 0, moved_wrong = 0;
+    for (int i = 0; i < PAGES; i++)
+        if ((i < 10 || i >= 20) && (i < 220 || i >= 240))
+            wrong += !all_are(p + i * PAGE, PAGE, (char)(i % 251));
+    for (int i = 0; i < 60; i++)
+        moved_wrong += !all_are(q + i * PAGE, PAGE, (char)((220 + i) % 251));
+    if (!child)
+        _exit(wrong + moved_wrong);
+    int status;
+    waitpid(child, &status, 0);
+    say("wrong pages: %d, %d; the child's %d", wrong, moved_wrong, status);
+}
+
 static void free_and_write_again(void)
 {
     char *p = map(2, RW, ANON);
@@ -719,7 +822,8 @@ const struct test_case cases[] = {
     CASE(grow_where_it_stands), CASE(move_onto_something), CASE(move_and_leave), CASE(remap_a_file),
     CASE(remap_across_two), CASE(protect_across_a_hole), CASE(protect_what_may_not_be_written),
     CASE(write_alone_reads_too), CASE(fence_of_guard_pages), CASE(forget_a_file_s_private_pages),
-    CASE(free_and_write_again), CASE(punch_by_advice), CASE(forget_what_is_not_there), CASE(break_and_fault),
+    CASE(forget_the_program_s_own_pages), CASE(protect_behind_the_end),
+    CASE(privately_mapped_and_grown), CASE(a_large_file_in_pieces), CASE(free_and_write_again), CASE(punch_by_advice), CASE(forget_what_is_not_there), CASE(break_and_fault),
     CASE(fresh_memory_is_zero), CASE(resident), CASE(locking), CASE(synchronising), CASE(sealed),
     CASE(validated_flags), CASE(below_two_gigabytes), CASE(thousands_of_mappings), CASE(maps_file),
     CASE(data_limit), {NULL, NULL},

@@ -175,9 +175,9 @@ void signal_event(int sig, const struct siginfo64 *info, struct ucontext64 *uc)
     if (fault && is_page_fault(sig, mc)) mended = mend_fault(info->fault.addr, mc->err, false);
     if (mended == FAULT_RETRY) return;
     if (mended == FAULT_AGAIN) pending_work |= WORK_RESCHED;
-    if (fault && mended == FAULT_SIGNAL) {
-        event.sig = sig;
-        event.code = info->si_code;
+    if (fault && mended != FAULT_AGAIN) {
+        event.sig = mended == FAULT_BUS ? SIGBUS : sig;
+        event.code = mended == FAULT_BUS ? BUS_ADRERR : info->si_code;
         event.addr = info->fault.addr;
         event.trapno = mc->trapno;
         event.err = mc->err;

@@ -33,6 +33,15 @@ static bool from_file(const struct vma *v)
     return v->file && !(v->flags & (VMA_SEGMENT | VMA_HOME));
 }
 
+/*
+ * Nobody has read the file there: what has been is charged. So it is with a page that lay behind the file's end and does
+ * not any more, and with one that could not be read when it was asked for.
+ */
+static bool is_unread(const struct vma *v, uaddr_t page)
+{
+    return from_file(v) && page < mm_file_end(v) && !charge_pages(page, page + PAGE_SIZE);
+}
+
 /* One piece that lies in one vma and is deferred as a whole. */
 static int fill(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end, bool always)
 {
@@ -49,7 +58,10 @@ static int fill(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end, 
             memory_close(start, end);
             return -EIO;
         }
-        if (!n) break; /* the file's last page ends in zeroes */
+        if (!n) {
+            memset((void *)a, 0, end - a); /* the file's last page ends in zeroes, also where the companion is below */
+            break;
+        }
         a += (size_t)n;
     }
     if (v->flags & VMA_SHARED) return memory_protect(start, end, share_union_prot(mm, start, v->prot)) ? 0 : -ENOMEM;
@@ -95,16 +107,19 @@ int lazy_fault(struct mm *mm, uaddr_t addr, int needed, bool always)
     /* What can be written or executed can be read, unless the processor knows better: it says so by another fault. */
     int enough = needed == PROT_READ ? PROT_READ | PROT_WRITE | PROT_EXEC : needed;
 
-    if (!memory_deferred(page, page + PAGE_SIZE, &r)) return 0;
+    if (!memory_is_closed()) return 0;
     const struct vma *v = mm_find(mm, addr);
-    if (!v || !(v->prot & enough) || (v->flags & VMA_HOME && mm_beyond_file(mm, addr))) return 0;
+    if (!v || !(v->prot & enough) || addr >= mm_file_end(v)) return 0;
+    if (!memory_deferred(page, page + PAGE_SIZE, &r)) {
+        if (!is_unread(v, page)) return 0;
+        if (!memory_defer(page, page + PAGE_SIZE)) return -ENOMEM;
+    }
     size_t size = always ? PAGE_SIZE : chunk(page);
     for (;; size /= 2) {
-        uaddr_t start = MAX(ALIGN_DOWN(addr, size), v->start), end = MIN(ALIGN_DOWN(addr, size) + size, v->end);
-        if (v->flags & VMA_HOME) end = MIN(end, v->start + (PAGE_UP(file_size(v->file)) - v->offset));
+        uaddr_t start = MAX(ALIGN_DOWN(addr, size), v->start), end = MIN(ALIGN_DOWN(addr, size) + size, mm_file_end(v));
         int err = fill_deferred(mm, start, end, always);
         if (err == -ENOMEM && size > PAGE_SIZE) continue;
-        if (err) return err == -ENOMEM ? err : 0;
+        if (err) return err;
         last.start = start;
         last.end = end;
         last.size = size;

@@ -18,7 +18,8 @@ struct mm;
 int lazy_fill(struct mm *mm, uaddr_t start, uaddr_t end);
 /*
  * A fault at addr: 1 if there was something to open, and the instruction can be
- * tried again; 0; -ENOMEM: the limit is reached. always: not for that reason.
+ * tried again; 0; -ENOMEM: the limit is reached. always: not for that reason; -EIO:
+ * the file cannot be read.
  */
 int lazy_fault(struct mm *mm, uaddr_t addr, int needed, bool always);
 

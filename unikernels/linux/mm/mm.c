@@ -237,20 +237,26 @@ static bool grow_down(struct mm *mm, uaddr_t addr)
     return vma_insert(mm, &more);
 }
 
+static bool allows(const struct vma *v, uint64_t err)
+{
+    int needed = err & FAULT_EXEC ? PROT_EXEC : err & FAULT_WRITE ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
+
+    return v->prot & needed;
+}
+
 /* A shared mapping whose file has grown: the page was closed while it lay behind the end. */
 static bool open_grown(struct mm *mm, uaddr_t addr, uint64_t err)
 {
     const struct vma *v = mm_find(mm, addr);
-    int needed = err & FAULT_EXEC ? PROT_EXEC : err & FAULT_WRITE ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
 
     /* What its protection forbids is a fault whatever the file's size. */
-    if (!v || !(v->flags & VMA_HOME) || !(v->prot & needed)) return false;
+    if (!v || !(v->flags & VMA_HOME) || !allows(v, err)) return false;
     uaddr_t page = PAGE_DOWN(addr);
     if (v->offset + (page - v->start) >= PAGE_UP(file_size(v->file))) return false;
     return memory_protect(page, page + PAGE_SIZE, v->prot);
 }
 
-/* 1: mended; 0: the program's fault; -ENOMEM. */
+/* 1: mended; 0: the program's fault; -ENOMEM, -EIO. */
 static int fault_once(struct mm *mm, uaddr_t addr, uint64_t err, bool always)
 {
     int needed = err & FAULT_EXEC ? PROT_EXEC : err & FAULT_WRITE ? PROT_WRITE : PROT_READ;
@@ -258,6 +264,11 @@ static int fault_once(struct mm *mm, uaddr_t addr, uint64_t err, bool always)
 
     if (!r) r = share_fault(mm, addr, needed);
     return r ? r : grow_down(mm, addr) || open_grown(mm, addr, err);
+}
+
+static enum fault_result result(int r)
+{
+    return r > 0 ? FAULT_RETRY : r == -EIO ? FAULT_BUS : FAULT_SIGNAL;
 }
 
 enum fault_result mm_fault_in(uaddr_t addr, uint64_t err, bool in_kernel)
@@ -268,24 +279,38 @@ enum fault_result mm_fault_in(uaddr_t addr, uint64_t err, bool in_kernel)
 
     int r = fault_once(mm, addr, err, false);
     if (r == -ENOMEM && (keep_drop() | file_cache_drop() | (reclaim_untouched() > 0))) r = fault_once(mm, addr, err, false);
-    if (r != -ENOMEM) return r > 0 ? FAULT_RETRY : FAULT_SIGNAL;
+    if (r != -ENOMEM) return result(r);
     oom_kill();
     /* The kernel goes on with what it has begun, with a page over the limit; a program waits until somebody is gone. */
     if (!in_kernel) return FAULT_AGAIN;
-    return fault_once(mm, addr, err, true) > 0 ? FAULT_RETRY : FAULT_SIGNAL;
+    return result(fault_once(mm, addr, err, true));
 }
 
-int mm_fault_code(struct mm *mm, uaddr_t addr)
+int mm_fault_signal(struct mm *mm, uaddr_t addr, uint64_t err, int *code)
 {
-    return mm_find(mm, addr) ? SEGV_ACCERR : SEGV_MAPERR;
+    const struct vma *v = mm_find(mm, addr);
+
+    if (v && addr >= mm_file_end(v) && allows(v, err)) {
+        *code = BUS_ADRERR;
+        return SIGBUS;
+    }
+    *code = v ? SEGV_ACCERR : SEGV_MAPERR;
+    return SIGSEGV;
+}
+
+uaddr_t mm_file_end(const struct vma *v)
+{
+    if (!v->file || v->flags & VMA_SEGMENT) return v->end;
+    uint64_t size = PAGE_UP(file_size(v->file));
+
+    return v->offset >= size ? v->start : MIN(v->end, v->start + (size - v->offset));
 }
 
 bool mm_beyond_file(struct mm *mm, uaddr_t addr)
 {
     const struct vma *v = mm_find(mm, addr);
 
-    return v && v->file && !(v->flags & VMA_SEGMENT) &&
-           v->offset + (PAGE_DOWN(addr) - v->start) >= PAGE_UP(file_size(v->file));
+    return v && addr >= mm_file_end(v);
 }
 
 size_t mm_resident(const struct mm *mm)

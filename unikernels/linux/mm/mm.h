@@ -24,7 +24,7 @@ enum vma_flags {
     VMA_STACK = 1u << 2,   /* the program's first stack */
     VMA_HEAP = 1u << 3,    /* brk */
     VMA_VDSO = 1u << 4,
-    VMA_SEGMENT = 1u << 5, /* in place in the segments companion */
+    VMA_SEGMENT = 1u << 5, /* the companion's bytes in place; other mappings may lie there without being this */
     VMA_HOME = 1u << 6,    /* the pages of a shared file mapping live here */
     VMA_NORESERVE = 1u << 7,
     VMA_LOCKED = 1u << 8,
@@ -126,6 +126,7 @@ size_t user_range_max(uaddr_t addr);
 
 enum fault_result {
     FAULT_SIGNAL, /* the program's own */
+    FAULT_BUS,    /* a mapped file that cannot be read: SIGBUS */
     FAULT_RETRY,  /* mended: the instruction can be tried again */
     FAULT_AGAIN,  /* memory has run out and some process is being killed for it: when others have run */
 };
@@ -135,7 +136,9 @@ enum fault_result {
  * the kernel touched it, and cannot wait.
  */
 enum fault_result mm_fault_in(uaddr_t addr, uint64_t err, bool in_kernel);
-/* The page lies in a file mapping behind the file's last page: SIGBUS. */
+/* A mapping of a file is open up to the file's last page. */
+uaddr_t mm_file_end(const struct vma *vma);
+/* The page lies in a file mapping behind that. */
 bool mm_beyond_file(struct mm *mm, uaddr_t addr);
 /* The kernel keeps this part of the address space for itself. */
 bool mm_is_reserved(uaddr_t start, uaddr_t end);
@@ -143,7 +146,7 @@ bool mm_is_reserved(uaddr_t start, uaddr_t end);
 bool mm_mapped_elsewhere(const struct mm *mm, uaddr_t start, uaddr_t end);
 /* Pages that it costs: what it maps and somebody may have touched, as the account has it, and its own copies. */
 size_t mm_resident(const struct mm *mm);
-/* SEGV_MAPERR or SEGV_ACCERR. */
-int mm_fault_code(struct mm *mm, uaddr_t addr);
+/* What a fault that cannot be mended is to the program: SIGSEGV or SIGBUS, and its code. err: the processor's. */
+int mm_fault_signal(struct mm *mm, uaddr_t addr, uint64_t err, int *code);
 
 #endif

@@ -64,19 +64,18 @@ static bool commit_now(uaddr_t start, uaddr_t end)
 }
 
 /*
- * Opens a range, fills it from the file and gives it its protection; a big one is
- * left to be filled as it is touched, if it may be. Pages behind the end stay closed: SIGBUS.
+ * Opens a range, fills it from the file and gives it its protection; a big one, or one that there is no room for, is
+ * left to be filled as it is touched. Pages behind the end stay closed: SIGBUS; where nothing can be, they are zeroes.
  */
-static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset, bool may_defer)
+static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *file, uint64_t offset)
 {
     uint64_t size = file_size(file);
     uaddr_t filled = offset >= size ? start : start + MIN(PAGE_UP(size - offset), end - start);
 
+    if (!memory_is_closed() && filled < end && !memory_commit(filled, end, host_prot(prot))) return -ENOMEM;
     if (filled == start) return 0;
-    if (may_defer && filled - start >= LAZY_MIN && memory_is_closed() && !memory_in_companion(start, filled) &&
-        memory_defer(start, filled))
-        return 0;
-    if (!commit_now(start, filled)) return -ENOMEM;
+    if (filled - start >= LAZY_MIN && memory_is_closed() && memory_defer(start, filled)) return 0;
+    if (!commit_now(start, filled)) return memory_is_closed() && memory_defer(start, filled) ? 0 : -ENOMEM;
     for (uaddr_t a = start; a < filled;) {
         ssize_t n = file_read_at(file, (void *)a, filled - a, offset + (a - start));
         if (n < 0) return (int)n;
@@ -118,9 +117,7 @@ static int populate(struct mm *mm, uaddr_t start, uaddr_t end, int prot, struct 
         if (a < alone.start) err = populate_common(mm, a, alone.start, prot, file, offset + (a - start));
         if (err || alone.start == alone.end) continue;
         if (file)
-            /* Of what others have a part of, all is read now: left to its first touch, python executed by busybox's timeout died. */
-            err = fill_from_file(alone.start, alone.end, prot, file, offset + (alone.start - start),
-                                 alone.start == start && alone.end == end);
+            err = fill_from_file(alone.start, alone.end, prot, file, offset + (alone.start - start));
         else if (!memory_commit(alone.start, alone.end, host_prot(prot)))
             err = -ENOMEM;
     }
@@ -250,7 +247,6 @@ static long map_at(struct mm *mm, uaddr_t addr, size_t len, int prot, uint32_t v
     int err = 0;
 
     keep_yield(addr, addr + len, vma_flags & VMA_SHARED ? NULL : file, offset, prot);
-    if (memory_in_companion(addr, addr + len)) add.flags |= VMA_SEGMENT;
     if (prot & PROT_WRITE) add.flags |= VMA_WRITTEN;
     if (vma_flags & VMA_SHARED && mm_mapped_elsewhere(mm, addr, addr + len)) err = -ENOMEM;
     /* A first stack is reserved as a whole, and little of it is ever touched. */
@@ -304,19 +300,41 @@ static int populate_segment(struct mm *mm, uaddr_t start, uaddr_t end, int prot,
     return 0;
 }
 
+/* [start, end) of which is in place: what begins with bytes of the file, and what holds zeroes. */
+static bool insert_segment(struct mm *mm, uaddr_t start, uaddr_t end, uaddr_t bytes_end, int prot, struct file *file,
+                           uint64_t offset)
+{
+    uint32_t written = prot & PROT_WRITE ? VMA_WRITTEN : 0;
+    struct vma bytes = {.start = start, .end = bytes_end, .prot = prot, .flags = VMA_SEGMENT | written, .file = file,
+                        .offset = offset};
+    struct vma zeroes = {.start = bytes_end, .end = end, .prot = prot, .flags = written};
+
+    if (start < bytes_end) {
+        file_get(file);
+        if (!vma_insert(mm, &bytes)) {
+            file_put(file);
+            return false;
+        }
+    }
+    return bytes_end == end || vma_insert(mm, &zeroes);
+}
+
 long mm_map_segment(struct mm *mm, uaddr_t addr, size_t len, int prot, struct file *file, uint64_t offset,
                     size_t file_bytes)
 {
+    uaddr_t end = addr + len;
+
     if (!range_valid(addr, len)) return -ENOMEM;
-    if (!vma_range_free(mm, addr, addr + len)) return -EEXIST;
-    struct vma add = {.start = addr, .end = addr + len, .prot = prot, .file = file_get(file), .offset = offset,
-                      .flags = VMA_SEGMENT | (prot & PROT_WRITE ? VMA_WRITTEN : 0)};
-    int err = populate_segment(mm, addr, addr + len, prot, file);
-    if (!err) err = fill_claimed(mm, addr, addr + len, file, offset, file_bytes);
-    if (!err && (!share_protect(mm, addr, addr + len, host_prot(prot)) || !vma_insert(mm, &add))) err = -ENOMEM;
+    if (!vma_range_free(mm, addr, end)) return -EEXIST;
+    keep_yield(addr, end, NULL, 0, 0);
+    int err = populate_segment(mm, addr, end, prot, file);
+    if (!err) err = fill_claimed(mm, addr, end, file, offset, file_bytes);
+    if (!err && (!share_protect(mm, addr, end, host_prot(prot)) ||
+                 !insert_segment(mm, addr, end, MIN(PAGE_UP(addr + file_bytes), end), prot, file, offset)))
+        err = -ENOMEM;
     if (!err) return (long)addr;
-    give_back(mm, addr, addr + len);
-    file_put(file);
+    unmap_range(mm, addr, end);
+    give_back(mm, addr, end);
     return err;
 }
 
@@ -331,7 +349,7 @@ static long map_in_place(struct mm *mm, uaddr_t addr, size_t len, int prot, int 
     uaddr_t place = elf_in_place(file, offset, len, flags, addr);
 
     if (!place) return -ENOEXEC;
-    if (!(flags & MAP_FIXED)) return mm_map_segment(mm, place, len, prot, file, offset, 0);
+    if (!(flags & MAP_FIXED)) return mm_map_segment(mm, place, len, prot, file, offset, len);
     /* Over what the first step mapped. */
     if (!vma_range_full(mm, addr, addr + len) || !vma_split(mm, addr, addr + len)) return -ENOEXEC;
     for (unsigned i = vma_index(mm, addr); i < mm->count && mm->vmas[i].start < addr + len; i++) {
@@ -410,19 +428,28 @@ long mm_unmap(struct mm *mm, uaddr_t addr, size_t len)
     return start < end ? unmap_range(mm, start, end) : 0;
 }
 
-/* The range is mapped. What is shared with the world keeps what others may do with it: it has one protection. */
+/*
+ * The range is mapped. What is shared with the world keeps what others may do with it: it has one protection. Pages
+ * behind a file's end stay closed. Private neighbours are changed in one piece.
+ */
 static bool protect_range(struct mm *mm, uaddr_t start, uaddr_t end, int prot)
 {
-    if (!mm_mapped_elsewhere(mm, start, end)) return share_protect(mm, start, end, host_prot(prot));
+    uaddr_t from = start, to = start;
+
     for (unsigned i = vma_index(mm, start); i < mm->count && mm->vmas[i].start < end; i++) {
         const struct vma *v = &mm->vmas[i];
-        uaddr_t from = MAX(v->start, start), to = MIN(v->end, end);
-        bool shared = v->flags & VMA_SHARED && mm_mapped_elsewhere(mm, from, to);
-        if (shared ? !memory_protect(from, to, host_prot(share_union_prot(mm, from, prot)))
-                   : !share_protect(mm, from, to, host_prot(prot)))
-            return false;
+        uaddr_t v_start = MAX(v->start, start), v_end = MAX(MIN(mm_file_end(v), end), v_start);
+        if (v->flags & VMA_SHARED && mm_mapped_elsewhere(mm, v_start, v_end)) {
+            if (!memory_protect(v_start, v_end, host_prot(share_union_prot(mm, v_start, prot)))) return false;
+            continue;
+        }
+        if (v_start != to) {
+            if (from < to && !share_protect(mm, from, to, host_prot(prot))) return false;
+            from = v_start;
+        }
+        to = v_end;
     }
-    return true;
+    return from == to || share_protect(mm, from, to, host_prot(prot));
 }
 
 long mm_protect(struct mm *mm, uaddr_t addr, size_t len, int prot)
@@ -466,40 +493,46 @@ long mm_protect(struct mm *mm, uaddr_t addr, size_t len, int prot)
 }
 
 /* Where others have the same place: pages of one's own, with what a first touch would find. */
-static void forget_common(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end)
+static int forget_common(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end)
 {
-    if (lazy_fill(mm, start, end) || share_own(mm, start, end)) return;
+    int err = lazy_fill(mm, start, end);
+
+    if (!err) err = share_own(mm, start, end);
+    if (err) return err;
     memset((void *)start, 0, end - start);
     if (v->file) file_read_at(v->file, (void *)start, end - start, v->offset + (start - v->start));
-    share_protect(mm, start, end, host_prot(v->prot));
+    return share_protect(mm, start, end, host_prot(v->prot)) ? 0 : -ENOMEM;
 }
 
 /* madvise(MADV_DONTNEED) where nobody else has anything. */
-static void forget_alone(const struct vma *v, uaddr_t start, uaddr_t end)
+static int forget_alone(const struct vma *v, uaddr_t start, uaddr_t end)
 {
+    if (v->file && v->prot & PROT_EXEC) patch_forget(start, end);
     if (v->file && !(v->flags & VMA_SEGMENT)) {
         memory_release(start, end);
-        fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start), true);
-        return;
+        return fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start));
     }
     memory_discard(start, end);
-    if (!v->file && v->flags & VMA_SEGMENT)
-        memory_commit(start, end, host_prot(v->prot));
-    else if (v->file && v->prot & PROT_EXEC)
-        patch_forget(start, end);
+    if (!v->file && memory_in_companion(start, end)) return memory_commit(start, end, host_prot(v->prot)) ? 0 : -ENOMEM;
+    /* Where it cannot be discarded it was wiped. */
+    if (v->file && !memory_is_closed() && !memory_companion_pristine(start, end))
+        file_read_at(v->file, (void *)start, end - start, v->offset + (start - v->start));
+    return 0;
 }
 
 /* madvise(MADV_DONTNEED) of one vma: back to what a first touch would find. */
-static void forget(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end)
+static int forget(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end)
 {
     struct range alone;
+    int err = 0;
 
-    if (v->flags & VMA_SHARED) return; /* the pages belong to the object, not to the mapping */
-    for (uaddr_t a = start; a < end; a = alone.end) {
+    if (v->flags & VMA_SHARED) return 0; /* the pages belong to the object, not to the mapping */
+    for (uaddr_t a = start; a < end && !err; a = alone.end) {
         if (!share_alone(mm, a, end, &alone)) alone = (struct range){end, end};
-        if (a < alone.start) forget_common(mm, v, a, alone.start);
-        if (alone.start < alone.end) forget_alone(v, alone.start, alone.end);
+        if (a < alone.start) err = forget_common(mm, v, a, alone.start);
+        if (!err && alone.start < alone.end) err = forget_alone(v, alone.start, alone.end);
     }
+    return err;
 }
 
 static bool all_same(struct mm *mm, uaddr_t start, uaddr_t end)
@@ -528,12 +561,9 @@ static long move_home(struct mm *mm, const struct vma *old, uaddr_t from, size_t
 /* What a grown mapping of a file shows behind its old end; pages behind the file's stay closed. */
 static int fill_tail(struct mm *mm, uaddr_t start, uaddr_t end, const struct vma *v)
 {
-    struct range alone;
-
     if (start == end) return 0;
-    if (!memory_protect(start, end, PROT_NONE)) return -ENOMEM;
-    for (uaddr_t a = start; share_alone(mm, a, end, &alone); a = alone.end) memory_release(alone.start, alone.end);
-    return fill_from_file(start, end, v->prot, v->file, v->offset + (start - v->start), true);
+    give_back(mm, start, end);
+    return populate(mm, start, end, v->prot, v->file, v->offset + (start - v->start));
 }
 
 /* The next piece of [start, end) that may hold something but zeroes, MOVE_STEP long at most. */
@@ -603,7 +633,15 @@ static long move_mapping(struct mm *mm, const struct vma *old, uaddr_t from, siz
     long r = map_at(mm, to, new_len, PROT_READ | PROT_WRITE, source.flags & ~(uint32_t)VMA_SEGMENT, NULL, 0);
     if (r < 0) goto out;
     /* Also for pages behind a file's end, which are closed. */
-    if (!(prot & PROT_READ) || source.file) memory_protect(from, from + keep, PROT_READ);
+    if (!(prot & PROT_READ) || source.file) {
+        bool open = source.flags & VMA_SHARED ? memory_protect(from, from + keep, PROT_READ)
+                                              : share_protect(mm, from, from + keep, PROT_READ);
+        if (!open) {
+            unmap_range(mm, to, to + new_len);
+            r = -ENOMEM;
+            goto out;
+        }
+    }
     err = move_contents(from, to, keep, anonymous,
                         anonymous && !(flags & MREMAP_DONTUNMAP) && !mm_mapped_elsewhere(mm, from, from + old_len));
     if (err) {
@@ -744,7 +782,8 @@ long mm_advise(struct mm *mm, uaddr_t addr, size_t len, int advice)
             struct vma *v = &mm->vmas[i];
             if (v->flags & VMA_LOCKED) return -EINVAL;
             if (advice == MADV_FREE && (v->file || v->flags & VMA_SHARED)) return -EINVAL;
-            forget(mm, v, MAX(addr, v->start), MIN(addr + len, v->end));
+            int err = forget(mm, v, MAX(addr, v->start), MIN(addr + len, v->end));
+            if (err) return err;
         }
     }
     if (set | clear) {

@@ -26,8 +26,7 @@
 /* Memory of v that can be closed without anybody noticing: its first touch finds zeroes, and it is readable where it lies. */
 static bool can_close(const struct vma *v)
 {
-    return (!v->file || v->flags & VMA_HOME) && !(v->flags & (VMA_SEGMENT | VMA_VDSO)) &&
-           v->prot & (PROT_READ | PROT_WRITE);
+    return (!v->file || v->flags & VMA_HOME) && !(v->flags & VMA_VDSO) && v->prot & (PROT_READ | PROT_WRITE);
 }
 
 /* Closes the pages of [start, end), a part of a charged piece, that hold nothing. */
@@ -52,6 +51,7 @@ static bool all_can_close(uaddr_t start, uaddr_t end)
 {
     const struct mm *mm;
 
+    if (memory_in_companion(start, end)) return false; /* what is discarded there is the file again */
     list_for_each(mm, mm_all(), all_link)
         for (unsigned i = vma_index(mm, start); i < mm->count && mm->vmas[i].start < end; i++)
             if (!can_close(&mm->vmas[i])) return false;

@@ -435,15 +435,11 @@ bool share_protect(struct mm *mm, uaddr_t start, uaddr_t end, int prot)
 
 /* ---- faults ---- */
 
-/* A file's mapping is open only up to the file's end. */
+/* As far as it is open at all. */
 static bool protect_whole(struct mm *mm, const struct vma *v, int prot)
 {
-    uaddr_t end = v->end;
+    uaddr_t end = mm_file_end(v);
 
-    if (v->file && !(v->flags & VMA_SEGMENT)) {
-        uint64_t size = PAGE_UP(file_size(v->file));
-        end = v->offset >= size ? v->start : MIN(end, v->start + (size - v->offset));
-    }
     return v->start == end || protect_noted(mm, v->start, end, prot);
 }
 

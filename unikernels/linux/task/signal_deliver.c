@@ -285,14 +285,8 @@ void signal_fault(int sig, int code, uint64_t addr, uint64_t trapno, uint64_t er
     current->fault_addr = addr;
     current->fault_trapno = trapno;
     current->fault_err = err;
-    if (sig == SIGSEGV && (code == SEGV_MAPERR || code == SEGV_ACCERR)) {
-        /* To the host all guest memory is mapped: only our list knows. */
-        code = mm_fault_code(mm, addr);
-        if (mm_beyond_file(mm, addr)) {
-            sig = SIGBUS;
-            code = BUS_ADRERR;
-        }
-    }
+    /* To the host all guest memory is mapped: only our list knows. */
+    if (sig == SIGSEGV && (code == SEGV_MAPERR || code == SEGV_ACCERR)) sig = mm_fault_signal(mm, addr, err, &code);
     signal_force(sig, code, addr);
 }
 
