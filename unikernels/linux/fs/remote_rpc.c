@@ -249,13 +249,6 @@ void window_give(struct window *w)
 
 static void take_forgotten(remote_request *request);
 
-/* For a free slot, as nothing else may run. What is read now is told by no event any more: it may be all that will come. */
-static void wait_in_place(void)
-{
-    receive();
-    if (files.used == SLOTS && files.channel) host_wait(WAIT_FOREVER);
-}
-
 static struct rpc *slot_take(void)
 {
     if (may_sleep())
