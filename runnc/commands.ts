@@ -98,7 +98,7 @@ const format = {
 
 const insecure = {
   type: 'boolean',
-  help: 'registry: plain HTTP too where there is no TLS (on this host always allowed)',
+  help: 'registry: any certificate will do, and plain HTTP where there is no TLS (on this host always so)',
 } as const;
 const platform = {
   type: 'string',

@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './bundle.ts';
 
-export interface RegistryAuth {
+export interface RegistrySettings {
   /** Asked for by Basic. */
   readonly users?: Readonly<Record<string, string>>;
+  readonly tls?: RegistryTls;
   /** A server that gives tokens, and the certificate of the key that it signs them with. */
   readonly token?: {
     readonly realm: string;
@@ -17,6 +18,14 @@ export interface RegistryAuth {
     readonly issuer: string;
     readonly certificate: string;
   };
+}
+
+/** Files. */
+export interface RegistryTls {
+  readonly certificate: string;
+  readonly key: string;
+  /** Clients must show a certificate of this authority. */
+  readonly clientAuthority?: string;
 }
 
 export class TestRegistry {
@@ -34,14 +43,14 @@ export class TestRegistry {
     return `127.0.0.1:${String(this.port)}`;
   }
 
-  static async start({ users, token }: RegistryAuth = {}): Promise<TestRegistry> {
+  static async start({ users, token, tls }: RegistrySettings = {}): Promise<TestRegistry> {
     const folder = mkdtempSync(join(tmpdir(), 'runnc-registry-'));
     const port = await freePort();
     const config = [
       'version: 0.1',
       'log: { level: warn }',
       `storage: { filesystem: { rootdirectory: ${folder}/data }, delete: { enabled: true } }`,
-      `http: { addr: "127.0.0.1:${String(port)}", secret: test }`,
+      `http: { addr: "127.0.0.1:${String(port)}", secret: test${tlsConfig(tls)} }`,
     ];
     if (users !== undefined) {
       const lines = Object.entries(users).map(([name, password]) =>
@@ -77,6 +86,12 @@ export class TestRegistry {
     if (this.#child.exitCode === null) await exited;
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+function tlsConfig(tls: RegistryTls | undefined): string {
+  if (tls === undefined) return '';
+  const clients = tls.clientAuthority === undefined ? '' : `, clientcas: [ ${tls.clientAuthority} ]`;
+  return `, tls: { certificate: ${tls.certificate}, key: ${tls.key}${clients} }`;
 }
 
 async function freePort(): Promise<number> {

@@ -5,6 +5,7 @@
 import { errnoOf, errorMessage, RunncError, shorten } from '../../errors.ts';
 import { isLoopbackHost, isPublicHost } from './address.ts';
 import { proxyOptions } from './proxy.ts';
+import { tlsOptions, type TlsSettings } from './tls.ts';
 
 export interface HttpRequest {
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -14,21 +15,34 @@ export interface HttpRequest {
   readonly body?: Uint8Array | string;
 }
 
-export interface HttpSettings {
+export interface HttpSettings extends TlsSettings {
   /** How long nothing may come, in milliseconds; default 60 s. */
   readonly stallMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
+const NOBODY = new Set(['ENOTFOUND', 'ECONNREFUSED', 'ConnectionRefused']);
+
 /** The request failed on the way: worth another try. */
 export class TransferError extends RunncError {
   /** Before which it is of no use, in milliseconds. */
   readonly retryAfterMs: number | undefined;
+  /** Nobody is there: a second try is worth something only to who was there before. */
+  readonly isNobody: boolean;
 
   constructor(message: string, options: { cause?: unknown; retryAfterMs?: number | undefined } = {}) {
     super('HOST', message, options);
     this.name = 'TransferError';
     this.retryAfterMs = options.retryAfterMs;
+    this.isNobody = NOBODY.has(errnoOf(causeOf(options.cause)) ?? '');
+  }
+}
+
+/** There is no agreement on TLS, or on whom to trust. Another try is of no use. */
+export class TlsError extends RunncError {
+  constructor(message: string, options: { cause?: unknown }) {
+    super('HOST', message, options);
+    this.name = 'TlsError';
   }
 }
 
@@ -117,8 +131,9 @@ async function sendOnce(
   url: URL,
   { method, headers, authorization, body }: HttpRequest,
   withAuthorization: boolean,
-  { stallMs = DEFAULT_STALL_MS, signal }: HttpSettings,
+  { stallMs = DEFAULT_STALL_MS, signal, ...trust }: HttpSettings,
 ): Promise<HttpResponse> {
+  const tls = tlsOptions(url, trust);
   const patienceMs = stallMs + ((body?.length ?? 0) / MIN_UPLOAD_RATE) * 1000;
   const watch = new Watch(url.host, signal);
   watch.expect(patienceMs);
@@ -136,6 +151,7 @@ async function sendOnce(
       redirect: 'manual',
       signal: watch.signal,
       ...proxyOptions(url),
+      ...tls,
     });
     watch.rest();
     return {
@@ -224,13 +240,33 @@ class Watch {
       const seconds = Math.round(this.#stalledMs / 100) / 10;
       return new TransferError(`${this.#host}: nothing came for ${String(seconds)} s`, { cause: error });
     }
+    const problem = tlsProblem(this.#host, error);
+    if (problem !== undefined) return new TlsError(`${this.#host}: ${problem}`, { cause: error });
     return new TransferError(`${this.#host}: ${reasonOf(error)}`, { cause: error });
   }
 }
 
+/** By OpenSSL's names. */
+const CERTIFICATE_PROBLEM =
+  /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA)/;
+
+function tlsProblem(host: string, error: unknown): string | undefined {
+  const cause = causeOf(error);
+  const code = errnoOf(cause) ?? '';
+  const folder = `/etc/docker/certs.d/${host}`;
+  if (CERTIFICATE_PROBLEM.test(code)) {
+    return `its certificate is not trusted: ${errorMessage(cause)}: put that of its authority into ${folder}/ca.crt`;
+  }
+  if (code !== 'EPROTO' && !code.startsWith('ERR_SSL_')) return undefined;
+  return `TLS fails: ${errorMessage(cause)}: a client's certificate, if it wants one, is looked for in ${folder}`;
+}
+
 /** Node hides the reason behind "fetch failed". */
+function causeOf(error: unknown): unknown {
+  return error instanceof Error && error.cause instanceof Error ? error.cause : error;
+}
 function reasonOf(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const cause = causeOf(error);
   const code = errnoOf(cause);
   const words: Readonly<Record<string, string>> = {
     ENOTFOUND: 'there is no host of that name',

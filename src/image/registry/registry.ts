@@ -9,6 +9,7 @@ import { isLoopbackHost } from './address.ts';
 import { Authorizer, type FindCredentials } from './auth.ts';
 import { findCredentials } from './credentials.ts';
 import {
+  TlsError,
   checkStep,
   type HttpRequest,
   type HttpResponse,
@@ -18,9 +19,10 @@ import {
   send,
   TransferError,
 } from './http.ts';
+import { hostCertificates } from './tls.ts';
 
 export interface RegistryOptions extends HttpSettings {
-  /** Plain HTTP is tried where there is no TLS; this host's own registries always may be without. */
+  /** Any certificate will do, and plain HTTP where there is no TLS; so for this host's own registries always. */
   readonly insecure?: boolean;
   /** Default: docker's config.json. */
   readonly findCredentials?: FindCredentials;
@@ -82,8 +84,8 @@ export class Repository implements BlobSource {
   ): Promise<Repository> {
     const { registry } = reference;
     const find = options.findCredentials ?? (() => findCredentials(registry));
-    const base = await findBase(registry, options);
-    return new Repository(base, reference, access, new Authorizer(find, options), options);
+    const { base, settings } = await findBase(registry, options);
+    return new Repository(base, reference, access, new Authorizer(find, settings), settings);
   }
 
   /** Whether the registry takes these credentials; throws HOST if not. For `login`. */
@@ -350,6 +352,7 @@ export class Repository implements BlobSource {
   /** Throws the error if it is of no use to try again. */
   async #pause(error: unknown, tries: number): Promise<void> {
     if (!(error instanceof TransferError) || tries >= TRIES) throw error;
+    if (error.isNobody && tries === 1) throw error;
     this.#options.signal?.throwIfAborted();
     const { retryDelayMs = RETRY_DELAY_MS } = this.#options;
     const backOff = retryDelayMs * 2 ** (tries - 1);
@@ -376,18 +379,28 @@ export class Repository implements BlobSource {
   }
 }
 
-/** With TLS, or without where that is allowed and nobody speaks it. */
-async function findBase(registry: string, options: RegistryOptions): Promise<URL> {
+interface Door {
+  readonly base: URL;
+  readonly settings: RegistryOptions;
+}
+
+/**
+ * With TLS. Where it is allowed (docker's rule: this host, and what is said to be insecure), whatever the certificate, or
+ * without TLS if nobody speaks it; but not if certs.d says what to trust.
+ */
+async function findBase(registry: string, options: RegistryOptions): Promise<Door> {
   const host = registry === DEFAULT_REGISTRY ? 'registry-1.docker.io' : registry;
   const secure = parseUrl(`https://${host}/`);
-  if (options.insecure !== true && !isLoopbackHost(secure.hostname)) return secure;
-  const plain = parseUrl(`http://${host}/`);
+  const settings = { ...options, registry: secure.host };
+  const isInsecure = options.insecure === true || isLoopbackHost(secure.hostname);
+  if (!isInsecure || hostCertificates(secure.host) !== undefined) return { base: secure, settings };
+  const lax = { ...settings, isUnverified: true };
   try {
-    await (await send(new URL('/v2/', secure), {}, options)).drop();
-    return secure;
+    await (await send(new URL('/v2/', secure), {}, lax)).drop();
+    return { base: secure, settings: lax };
   } catch (error) {
-    if (!(error instanceof TransferError)) throw error;
-    return plain;
+    if (!(error instanceof TransferError || error instanceof TlsError)) throw error;
+    return { base: parseUrl(`http://${host}/`), settings };
   }
 }
 
