@@ -22,6 +22,7 @@
 #define FIDS_MAX 32768u
 #define UNITS (RUNNC_FILES_WINDOW_BYTES / WINDOW_UNIT)
 #define UNITS_ATOMIC 2u /* the last ones likewise */
+#define FORGET_MAX (sizeof(((remote_request *)0)->forget) / sizeof(uint32_t)) /* with one request */
 /* A reply mostly takes less: as long as others want the processor it is not given away. */
 #define SPIN_NS 30000
 
@@ -44,6 +45,7 @@ struct unsent {
 
 static struct {
     const struct runnc_channel *channel; /* NULL: not opened yet, or gone */
+    uint8_t *window; /* stays when the server is gone: replies that came before are taken out of it */
     struct host_source source;
     struct wait_entry source_entry;
     struct rpc slots[SLOTS];
@@ -52,7 +54,7 @@ static struct {
     struct wait_queue room; /* a slot or a part of the window became free */
     struct list unsent;
     uint64_t units; /* bit n: unit n is in use */
-    uint32_t forget[4]; /* fids that the server has not been told to forget yet */
+    uint32_t forget[FORGET_MAX]; /* fids that the server has not been told to forget yet */
     unsigned forget_count;
     struct timer clunk_timer;
     uint32_t fid_limit, fid_next, fids_used;
@@ -160,13 +162,27 @@ static void retry_later(void)
     timer_arm(&files.clunk_timer, clock_monotonic() + RETRY_NS);
 }
 
-/* In order: nothing overtakes what waits. */
-static int send(const void *message, size_t len)
+/*
+ * Numbers that the server is to forget go with what is really sent next: one who waits for room may be overtaken, and
+ * who overtakes him may use them again.
+ */
+static ssize_t write_request(uint8_t *message, size_t len)
+{
+    uint8_t *forget = message + offsetof(remote_request, forget);
+
+    memset(forget, 0, FORGET_MAX * sizeof(files.forget[0]));
+    memcpy(forget, files.forget, files.forget_count * sizeof(files.forget[0]));
+    ssize_t n = host_write(files.channel->fd, message, len);
+    if (n >= 0) files.forget_count = 0;
+    return n;
+}
+
+static int send(uint8_t *message, size_t len)
 {
     for (;;) {
         if (flush_unsent()) {
             if (!files.channel) return -EIO;
-            ssize_t n = host_write(files.channel->fd, message, len);
+            ssize_t n = write_request(message, len);
             if (n >= 0) return 0;
             if (n != -EAGAIN) {
                 server_gone();
@@ -190,7 +206,7 @@ static int send(const void *message, size_t len)
 
 void *window_data(const struct window *w)
 {
-    return (uint8_t *)files.channel->window + window_offset(w);
+    return files.window + window_offset(w);
 }
 
 static uint64_t unit_mask(uint32_t first, uint32_t units)
@@ -247,8 +263,6 @@ void window_give(struct window *w)
 
 /* ---- requests ---- */
 
-static void take_forgotten(remote_request *request);
-
 static struct rpc *slot_take(void)
 {
     if (may_sleep())
@@ -275,7 +289,6 @@ struct rpc *rpc_start(remote_request *request, const struct qstr *name, const st
     struct rpc *rpc = slot_take();
     if (!rpc) return NULL;
     request->tag = rpc->tag;
-    take_forgotten(request);
     request->name_len = name ? (uint16_t)name->len : 0;
     request->name2_len = name2 ? (uint16_t)name2->len : 0;
     if (name || name2) {
@@ -290,7 +303,7 @@ struct rpc *rpc_start(remote_request *request, const struct qstr *name, const st
         int err = send(buf, len);
         if (buf == message) atomic_end();
         if (!err) return rpc;
-    } else if (!send(request, len)) {
+    } else if (!send((uint8_t *)request, len)) {
         return rpc;
     }
     slot_free(rpc);
@@ -388,7 +401,6 @@ void fid_unused(uint32_t fid)
 
 /* With the next request, or soon: messages of their own would wake the server for next to nothing. */
 #define CLUNK_DELAY_NS (10 * NSEC_PER_MSEC)
-#define FORGET_MAX (sizeof(((remote_request *)0)->forget) / sizeof(uint32_t))
 
 static void send_clunk(void)
 {
@@ -422,13 +434,6 @@ static void clunk_later(struct timer *timer)
     wake_up(&files.room);
 }
 
-/* Numbers must not come into use again before the server has heard of it: they go with the next request at the latest. */
-static void take_forgotten(remote_request *request)
-{
-    memcpy(request->forget, files.forget, files.forget_count * sizeof(files.forget[0]));
-    files.forget_count = 0;
-}
-
 void fid_clunk(uint32_t fid)
 {
     if (!fid) return;
@@ -456,6 +461,7 @@ int remote_connect(void)
     timer_init(&files.clunk_timer, clunk_later);
     files.channel = host_channel(RUNNC_FILES_CHANNEL, &tag);
     if (!files.channel || files.channel->window_size < RUNNC_FILES_WINDOW_BYTES) return -ENODEV;
+    files.window = (uint8_t *)files.channel->window;
     host_source_register(&files.source, tag);
     files.source_entry.wake = channel_event;
     wait_add(&files.source.queue, &files.source_entry);
