@@ -250,8 +250,9 @@ export const commands: Readonly<Record<string, () => CommandDeclaration>> = {
     load: () => import('./logs.ts'),
   }),
   ps: () => ({
-    summary: 'List the host processes of a container',
-    details: 'For the table, ps(1) is run with the given options (default: -ef).',
+    summary: 'List the processes of a container',
+    details:
+      'The table has the processes inside of a Linux guest that runs. With options for ps(1), as JSON, and for other guests it is those of the host that stand for the container: the guest and one for each exec.',
     operands: `${ID} [ps options]`,
     minOperands: 1,
     maxOperands: Infinity,

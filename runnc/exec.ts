@@ -38,7 +38,7 @@ async function start(container: Container, options: ExecOptions, detach: boolean
   }
   const signals = new SignalForwarder();
   try {
-    const program = await container.exec(options);
+    const program = await container.exec({ ...options, unwanted: signals.ended });
     signals.forwardTo(program.kill);
     return shellStatus(await program.wait());
   } finally {
@@ -51,7 +51,11 @@ async function runOnTerminal(container: Container, options: ExecOptions): Promis
   const signals = new SignalForwarder();
   const terminal = new ForegroundTerminal();
   try {
-    const program = await container.exec({ ...options, consoleSocket: terminal.containerSocket });
+    const program = await container.exec({
+      ...options,
+      consoleSocket: terminal.containerSocket,
+      unwanted: signals.ended,
+    });
     signals.forwardTo(program.kill);
     const relay = await terminal.attach();
     const status = await program.wait();

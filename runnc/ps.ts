@@ -1,21 +1,72 @@
 import { execFileSync } from 'node:child_process';
+import type { GuestProcess } from '../src/container/guest-answers.ts';
 import { errorMessage, RunncError } from '../src/errors.ts';
 import { loadContainer } from './container-call.ts';
-import { print } from './output.ts';
+import { print, printTable } from './output.ts';
 import type { Call } from './verb.ts';
 
 export async function run(call: Call): Promise<number> {
-  const pids = await loadContainer(call).ps();
+  const container = loadContainer(call);
+  const psArgs = call.operands.slice(1);
   if (call.options.text('format') === 'json') {
-    print(`${JSON.stringify(pids)}\n`);
+    print(`${JSON.stringify(await container.ps())}\n`);
     return 0;
   }
-  const psArgs = call.operands.slice(1);
-  print(processTable(pids, psArgs.length > 0 ? psArgs : ['-ef']));
+  const inside = psArgs.length > 0 ? undefined : await container.processes();
+  if (inside === undefined) {
+    print(processTable(await container.ps(), psArgs.length > 0 ? psArgs : ['-ef']));
+  } else {
+    const now = new Date();
+    printTable([
+      ['UID', 'PID', 'PPID', 'C', 'STIME', 'TTY', 'TIME', 'CMD'],
+      ...inside.map((process) => row(process, now)),
+    ]);
+  }
   return 0;
 }
 
-/** The lines of ps(1) that are about these processes. */
+/** As `ps -ef` shows it. */
+function row(process: GuestProcess, now: Date): readonly string[] {
+  const { uid, pid, parentPid, cpuMs, ageMs, tty = '?', args } = process;
+  const usedPercent = ageMs === 0 ? 0 : Math.min(Math.floor((cpuMs * 100) / ageMs), 99);
+  return [
+    ...[uid, pid, parentPid, usedPercent].map(String),
+    startTime(new Date(now.getTime() - ageMs), now),
+    tty,
+    duration(cpuMs),
+    printable(args.join(' ')) + (process.state === 'Z' ? ' <defunct>' : ''),
+  ];
+}
+
+/** The guest chooses them: none may move the cursor of whoever looks. */
+function printable(text: string): string {
+  return text.replace(/\p{C}/gu, '?');
+}
+
+const MONTHS = 'JanFebMarAprMayJunJulAugSepOctNovDec';
+const DAY_MS = 86_400_000;
+
+/** "HH:MM", of more than a day ago "Nov30". */
+function startTime(start: Date, now: Date): string {
+  if (!(now.getTime() - start.getTime() < DAY_MS)) {
+    if (Number.isNaN(start.getTime())) return '?';
+    const month = start.getMonth() * 3;
+    return MONTHS.slice(month, month + 3) + twoDigits(start.getDate());
+  }
+  return `${twoDigits(start.getHours())}:${twoDigits(start.getMinutes())}`;
+}
+
+/** "HH:MM:SS", with more hours than a day has where it must be. */
+function duration(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  return [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60].map(twoDigits).join(':');
+}
+
+function twoDigits(number: number): string {
+  return String(number).padStart(2, '0');
+}
+
+/** The lines of ps(1) that are about these processes of the host. */
 function processTable(pids: readonly number[], psArgs: readonly string[]): string {
   let output: string;
   try {

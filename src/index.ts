@@ -7,6 +7,7 @@ export {
   Container,
   type ContainerEvent,
   type ContainerState,
+  type ContainerStats,
   type DeleteOptions,
   type KillOptions,
   type StoreOptions,
@@ -14,6 +15,7 @@ export {
 export type { CreateOptions } from './container/create.ts';
 export type { ExecOptions, ExecProcess } from './container/exec.ts';
 export type { LogOptions } from './container/logs.ts';
+export type { GuestMemory, GuestProcess, GuestStats } from './container/guest-answers.ts';
 export { run, type RunOptions, shellStatus } from './container/run.ts';
 export { RunncError, type ErrorCode } from './errors.ts';
 export { inspect, type Inspection } from './guest/inspect.ts';

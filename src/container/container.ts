@@ -8,9 +8,10 @@ import { type CgroupManager, type CgroupStats, openCgroup } from '../sandbox/cgr
 import { HELPER_NAMES, openProcess, processStat } from '../sandbox/process.ts';
 import type { CreateOptions } from './create.ts';
 import type { ExecOptions, ExecProcess } from './exec.ts';
+import type { GuestProcess, GuestStats } from './guest-answers.ts';
 import type { ContainerRecord } from './record.ts';
 import type { LogOptions } from './logs.ts';
-import { ociState, statusOf } from './status.ts';
+import { canBeAsked, ociState, statusOf } from './status.ts';
 import { type LockedContainer, Store } from './store.ts';
 
 export interface StoreOptions {
@@ -200,11 +201,14 @@ export class Container {
     });
   }
 
-  /** Changes the limits that are given. Throws STATE if it is stopped. */
+  /**
+   * Changes the limits that are given; a Linux guest is told of one of memory. Throws STATE if it is stopped, or has more
+   * memory in use than it shall have.
+   */
   async update(resources: Resources): Promise<void> {
     await this.#locked(async (_, record) => {
-      if ((await statusOf(record)) === 'stopped') throw notRunning();
-      await (await openCgroup(record.cgroup)).update(resources);
+      const { updateLocked } = await import('./update.ts');
+      await updateLocked(record, this.#store.folder(this.id), resources);
     });
   }
 
@@ -231,15 +235,25 @@ export class Container {
       : pids.filter((pid) => !HELPER_NAMES.includes(processStat(pid)?.name ?? ''));
   }
 
-  /** What its cgroups counted. Throws STATE if it is stopped. */
-  async stats(): Promise<CgroupStats> {
+  /** The processes inside of a Linux guest. Undefined: it has none to tell of, or cannot tell, being paused. */
+  async processes(): Promise<readonly GuestProcess[] | undefined> {
+    const record = this.#store.read(this.id);
+    if (!(await canBeAsked(record))) return undefined;
+    const { askProcesses } = await import('./ask-guest.ts');
+    return askProcesses(record, this.#store.folder(this.id));
+  }
+
+  /** What its cgroups counted, and what its guest did. Throws STATE if it is stopped. */
+  async stats(): Promise<ContainerStats> {
     const record = this.#store.read(this.id);
     if ((await statusOf(record)) === 'stopped') throw notRunning();
-    return (await openCgroup(record.cgroup)).stats();
+    const { readStats } = await import('./events.ts');
+    return readStats(record, this.#store.folder(this.id), await openCgroup(record.cgroup));
   }
 
   /**
-   * Statistics every `intervalMs` (default 5000) and whenever the host's OOM killer struck, until the container's end.
+   * Statistics every `intervalMs` (default 5000) and whenever the host's OOM killer struck or was found to have struck in
+   * the guest, until the container's end.
    * Leaving the loop early ends the watch.
    */
   async *events({
@@ -247,7 +261,7 @@ export class Container {
   }: { readonly intervalMs?: number } = {}): AsyncGenerator<ContainerEvent> {
     const record = this.#store.read(this.id);
     const { watchEvents } = await import('./events.ts');
-    yield* watchEvents(record, intervalMs);
+    yield* watchEvents(record, this.#store.folder(this.id), intervalMs);
   }
 
   async #locked(act: (locked: LockedContainer, record: ContainerRecord) => Promise<void>): Promise<void> {
@@ -267,9 +281,15 @@ function once<T>(act: () => Promise<T>): () => Promise<T> {
   return () => (result ??= act());
 }
 
+/** In runc's shape, with one field more. */
+export interface ContainerStats extends CgroupStats {
+  /** Absent where there is no Linux guest to ask, or it does not answer. */
+  readonly guest?: GuestStats;
+}
+
 /** A line of `events`, in runc's shape. */
 export type ContainerEvent =
-  | { readonly type: 'stats'; readonly id: string; readonly data: CgroupStats }
+  | { readonly type: 'stats'; readonly id: string; readonly data: ContainerStats }
   | { readonly type: 'oom'; readonly id: string };
 
 async function fullState(record: ContainerRecord): Promise<ContainerState> {

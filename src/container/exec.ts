@@ -2,34 +2,18 @@
  * A program beside the container's own one. The Linux guest kernel makes the process; on the host a small proxy stands
  * for it (tender/control), which this starts and which does the rest. docs/control.md has the whole picture.
  */
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
-import { readAsset } from '../assets.ts';
-import { errnoOf, errorMessage, RunncError, shorten } from '../errors.ts';
+import { errorMessage, RunncError, shorten } from '../errors.ts';
 import { resolveUser } from '../guest/accounts.ts';
 import { credentialsOf, environment, rlimitsOf } from '../guest/linux.ts';
 import { encodeSessionRequest } from '../guest/session-request.ts';
-import {
-  connectUnix,
-  type ExitStatus,
-  pidfdGetfd,
-  pidfdOpen,
-  pidfdSendSignal,
-  receiveMessage,
-  sealedMemfd,
-  sendMessage,
-  socketPair,
-  spawn,
-  type SpawnedProcess,
-  waitExit,
-} from '../native.ts';
+import { connectUnix } from '../native.ts';
 import type { RunnableProcess } from '../oci/spec-rules.ts';
 import type { Process } from '../oci/spec.ts';
-import { openCgroup } from '../sandbox/cgroups/index.ts';
-import { openProcess } from '../sandbox/process.ts';
-import { encodeProxyPlan } from './exec-plan.ts';
 import { writePidFile } from './pid-file.ts';
 import type { ContainerRecord } from './record.ts';
+import { type Session, SessionRefused, startSession } from './session.ts';
 import { statusOf } from './status.ts';
 
 export interface ExecOptions {
@@ -43,17 +27,12 @@ export interface ExecOptions {
   readonly pidFile?: string;
   /** Go on although the container is paused: the program starts when it is resumed. */
   readonly ignorePaused?: boolean;
+  /** Rejects when nobody wants the program any more: as long as it has not started it is given up, and that error thrown. */
+  readonly unwanted?: Promise<never>;
 }
 
-/** The proxy of a program that runs. It is this process's child and outlives it. */
-export interface ExecProcess {
-  /** On the host. */
-  readonly pid: number;
-  /** Passed on to the program; SIGKILL ends it too. */
-  kill(signal: number): void;
-  /** Waits for the program's end: its exit status, 128 and the number for a signal. Once only. */
-  wait(): Promise<ExitStatus>;
-}
+/** The proxy of a program that runs. */
+export type ExecProcess = Session;
 
 const O_PATH = 0o10000000;
 
@@ -69,50 +48,31 @@ export async function execInContainer(
   options: ExecOptions,
 ): Promise<ExecProcess> {
   await checkStatus(record, options);
+  const { process } = options;
+  const stdio = options.stdio ?? ([0, 1, 2] as const);
   const opened: number[] = [];
   const keep = (fd: number): number => {
     opened.push(fd);
     return fd;
   };
   try {
-    const { first, report } = await startProxy(record, folder, options, keep);
-    const processes = [first];
-    try {
-      const pid = await started(report, options.process);
-      const proxy = { pid, pidfd: pidfdOpen(pid) };
-      processes.push(proxy);
-      if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
-      acknowledge(report);
-      await reap(first);
-      return running(proxy);
-    } catch (error) {
-      // They end by themselves when they find the report closed; this way they are gone when the caller hears of it.
-      for (const one of processes) signalProxy(one, SIGKILL);
-      await Promise.all(processes.map(reap));
-      throw error;
-    }
+    const consoleFd = consoleSocket(options, keep);
+    return await startSession(record, folder, {
+      request: sessionRequest(record, options, stdio, keep),
+      argv: process.args.slice(0, MAX_SHOWN_ARGUMENTS),
+      stdio,
+      ...(process.terminal === true ? { terminal: consoleSize(process) } : {}),
+      ...(consoleFd === undefined ? {} : { consoleFd }),
+      onStarted: (pid) => {
+        if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
+      },
+      ...(options.unwanted === undefined ? {} : { unwanted: options.unwanted }),
+    });
+  } catch (error) {
+    throw error instanceof SessionRefused ? refusal(error, process) : error;
   } finally {
     for (const fd of opened) closeSync(fd);
   }
-}
-
-const SIGKILL = 9;
-
-function running(proxy: SpawnedProcess): ExecProcess {
-  // Once it is reaped its descriptor is closed, and the number may be another one's.
-  let isReaped = false;
-  return {
-    pid: proxy.pid,
-    kill: (signal) => {
-      if (!isReaped) signalProxy(proxy, signal);
-    },
-    wait: async () => {
-      const status = await waitExit(proxy.pidfd, EXIT_HOLD_MS);
-      isReaped = true;
-      closeSync(proxy.pidfd);
-      return status;
-    },
-  };
 }
 
 /** Throws UNSUPPORTED for a guest that runs one program. */
@@ -136,62 +96,7 @@ async function checkStatus(record: ContainerRecord, { ignorePaused = false }: Ex
   }
 }
 
-interface StartedProxy {
-  /** Makes the proxy, a child of ours too, and ends. */
-  readonly first: SpawnedProcess;
-  /** Our end of the conversation. */
-  readonly report: number;
-}
-
-async function startProxy(
-  record: ContainerRecord,
-  folder: string,
-  options: ExecOptions,
-  keep: (fd: number) => number,
-): Promise<StartedProxy> {
-  const { process } = options;
-  const terminal = process.terminal === true ? consoleSize(process) : undefined;
-  const stdio = options.stdio ?? [0, 1, 2];
-  const consoleFd = consoleSocket(options, keep);
-  const request = sessionRequest(record, options, stdio, keep);
-  const container = keep(openContainer(record));
-  const channel = keep(openChannel(record, container));
-  const entrances = (await openCgroup(record.cgroup)).entrances();
-  entrances.forEach(keep);
-  const plan = encodeProxyPlan({
-    ...(record.sandboxUid === undefined ? {} : { uid: record.sandboxUid }),
-    ...(terminal === undefined ? {} : { terminal }),
-    taskFds: entrances.length,
-    request,
-  });
-  const [report, proxyReport] = socketPair();
-  keep(report);
-  try {
-    const folderFd = keep(openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY));
-    const planFd = keep(sealedMemfd('runnc-exec-plan', plan, 'data'));
-    const first = spawn({
-      executableFd: keep(sealedMemfd('runnc-exec', readAsset('control'), 'executable')),
-      // For ps: the program that it stands for.
-      argv: process.args.slice(0, MAX_SHOWN_ARGUMENTS),
-      environment: [],
-      descriptors: [
-        ...stdio,
-        proxyReport,
-        folderFd,
-        channel,
-        planFd,
-        container,
-        consoleFd ?? planFd,
-        ...entrances,
-      ],
-    });
-    return { first, report };
-  } finally {
-    // As long as we hold it, the proxy's end cannot be seen.
-    closeSync(proxyReport);
-  }
-}
-
+/** For ps. */
 const MAX_SHOWN_ARGUMENTS = 100;
 
 function consoleSize({ consoleSize }: Process): { readonly rows: number; readonly columns: number } {
@@ -245,75 +150,6 @@ function isNull(fd: number): boolean {
   return stat.isCharacterDevice() && stat.rdev === NULL_DEVICE;
 }
 
-/** A pidfd of its process. */
-function openContainer({ pid, startTime }: ContainerRecord): number {
-  const pidfd = openProcess(pid, BigInt(startTime));
-  if (pidfd === undefined) throw new RunncError('STATE', 'cannot exec a container that has stopped');
-  return pidfd;
-}
-
-/** The runtime's end of the control channel, out of the container's process. */
-function openChannel({ controlFd = -1 }: ContainerRecord, pidfd: number): number {
-  try {
-    return pidfdGetfd(pidfd, controlFd);
-  } catch (error) {
-    if (errnoOf(error) === 'ESRCH') throw new RunncError('STATE', 'cannot exec a container that has stopped');
-    throw new RunncError(
-      'HOST',
-      `exec: the container's control channel cannot be taken (pidfd_getfd: ${errnoOf(error) ?? String(error)}): ` +
-        'this takes the user who created the container, or CAP_SYS_PTRACE, and kernel.yama.ptrace_scope below 3',
-      { cause: error },
-    );
-  }
-}
-
-function reap({ pidfd }: SpawnedProcess): Promise<ExitStatus> {
-  return waitExit(pidfd, EXIT_HOLD_MS).finally(() => closeSync(pidfd));
-}
-
-function signalProxy({ pidfd }: SpawnedProcess, signal: number): void {
-  try {
-    pidfdSendSignal(pidfd, signal);
-  } catch (error) {
-    // It may have ended a moment ago.
-    if (errnoOf(error) !== 'ESRCH') throw error;
-  }
-}
-
-/** A proxy that has ended meanwhile has nothing to be told. */
-function acknowledge(report: number): void {
-  try {
-    sendMessage(report, Buffer.from('A'));
-  } catch (error) {
-    if (errnoOf(error) !== 'EPIPE' && errnoOf(error) !== 'ECONNRESET') throw error;
-  }
-}
-
-/** It comes within a few milliseconds, mostly. */
-const REPORT_HOLD_MS = 50;
-
-/** Programs that end at once are waited for on the spot. */
-const EXIT_HOLD_MS = 2;
-
-/** What tender/control/report.c says. The pid of the proxy. */
-async function started(report: number, process: RunnableProcess): Promise<number> {
-  const { data, senderPid } = await receiveMessage(report, REPORT_HOLD_MS);
-  switch (data.toString('latin1', 0, 1)) {
-    case 'S':
-      if (senderPid === undefined) throw new RunncError('INTERNAL', 'exec: the proxy has no pid');
-      return senderPid;
-    case 'R':
-      throw refusal(data[1] ?? 0, data.readUInt16LE(2), process);
-    case 'F':
-      throw new RunncError('HOST', `exec failed: ${data.toString('utf8', 1)}`);
-    default:
-      throw new RunncError(
-        'STATE',
-        'exec failed: the container or the proxy ended before the program was started: container not running',
-      );
-  }
-}
-
 /** enum runnc_control_stage. */
 const Stage = { SETUP: 0, CWD: 1, PATH: 2, EXEC: 3 } as const;
 
@@ -342,7 +178,7 @@ const ENOTDIR = 20;
 const EACCES = 13;
 
 /** In runc's words, which callers look for. */
-function refusal(stage: number, errno: number, { args, cwd }: RunnableProcess): RunncError {
+function refusal({ stage, errno }: SessionRefused, { args, cwd }: RunnableProcess): RunncError {
   const why = ERRORS[errno] ?? `error ${String(errno)}`;
   const name = shorten(args[0] ?? '');
   const start = 'exec failed: unable to start container process: ';

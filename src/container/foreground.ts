@@ -20,13 +20,21 @@ const FORWARDED: readonly NodeJS.Signals[] = [
   ...(['SIGTSTP', 'SIGVTALRM', 'SIGIO', 'SIGPWR', 'SIGXCPU', 'SIGXFSZ'] as const),
 ];
 
+/** Who sends one of these before there is a program wants that there be none. */
+const ENDING: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'];
+
 /** Passes the signals that this process gets on to the program that it stands for. */
 export class SignalForwarder {
   /** What came before there was anyone to get it. */
   readonly #early: number[] = [];
   #target: ((signal: number) => void) | undefined;
+  #end: ((reason: RunncError) => void) | undefined;
+  /** Rejects at the first signal that ends a process and comes before the program is there. */
+  readonly ended: Promise<never>;
 
   constructor() {
+    this.ended = new Promise((_, reject) => (this.#end = reject));
+    this.ended.catch(() => undefined);
     for (const signal of FORWARDED) process.on(signal, this.#onSignal);
   }
 
@@ -39,7 +47,10 @@ export class SignalForwarder {
     for (const signal of FORWARDED) process.off(signal, this.#onSignal);
   }
 
-  readonly #onSignal = (_: NodeJS.Signals, number: number): void => {
+  readonly #onSignal = (signal: NodeJS.Signals, number: number): void => {
+    if (this.#target === undefined && ENDING.includes(signal)) {
+      this.#end?.(new RunncError('STATE', `given up by ${signal} before the program was started`));
+    }
     this.#pass(number);
   };
 

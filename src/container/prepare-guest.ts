@@ -16,7 +16,12 @@ import { isMapped } from '../rootfs/id-map.ts';
 import type { GuestMount, MountedFolder, MountOptions } from '../rootfs/mounts.ts';
 import type { OpenRootfsOptions, RootfsFormat, RootfsImage } from '../rootfs/rootfs-image.ts';
 import type { FileServer } from '../sandbox/file-server.ts';
-import { guestMemoryMib, linuxAddressSpaceMib, linuxMemoryBytes } from '../sandbox/guest-memory.ts';
+import {
+  CONFIGURED_LIMIT,
+  guestMemoryMib,
+  linuxAddressSpaceMib,
+  linuxMemoryBytes,
+} from '../sandbox/guest-memory.ts';
 import type { FileServerPlan } from '../sandbox/launch-plan.ts';
 import type { LinuxInput, TenderInput } from '../sandbox/tender-command.ts';
 import type { CreateOptions } from './create.ts';
@@ -204,7 +209,11 @@ async function prepareLinux(
   for (const folder of folders) imageFds.push(await openFolder(folder, 'erofs', bundle, options, keep));
   const isServed = mounts[0]?.kind === 'served' && mounts[0].target === '/';
   const image = await openImage('erofs', bundle, { ...options, isServed }, keep);
-  const memoryBytes = linuxMemoryBytes(spec, totalmem());
+  const memoryBytes = linuxMemoryBytes(
+    spec.linux?.resources?.memory?.limit ?? 0,
+    totalmem(),
+    CONFIGURED_LIMIT,
+  );
   const describe = (mounts: readonly GuestMount[]): Guest =>
     linuxGuest({
       spec,

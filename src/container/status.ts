@@ -13,6 +13,11 @@ export async function statusOf(record: ContainerRecord): Promise<Status> {
   return stat.name === INIT_NAME ? 'created' : 'running';
 }
 
+/** It has a Linux guest that runs, and can answer on its control channel. */
+export async function canBeAsked(record: ContainerRecord): Promise<boolean> {
+  return record.controlFd !== undefined && (await statusOf(record)) === 'running';
+}
+
 /** The container's process, if it has not ended; a zombie has. */
 export function liveProcess(record: ContainerRecord): ProcessStat | undefined {
   const stat = processStat(record.pid);

@@ -128,7 +128,7 @@ export function u32(...values: readonly number[]): Buffer {
   return bytes;
 }
 
-function u64(...values: readonly bigint[]): Buffer {
+export function u64(...values: readonly bigint[]): Buffer {
   const bytes = Buffer.alloc(values.length * 8);
   values.forEach((value, i) => bytes.writeBigUInt64LE(BigInt.asUintN(64, value), i * 8));
   return bytes;

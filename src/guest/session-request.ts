@@ -13,6 +13,7 @@ import {
   strings,
   tty,
   u32,
+  u64,
 } from './boot-config.ts';
 import { RunncError } from '../errors.ts';
 
@@ -58,4 +59,15 @@ export function encodeSessionRequest(request: SessionRequest): Uint8Array {
     'INVALID',
     'exec: arguments and environment have more than 4 MiB: argument list too long',
   );
+}
+
+/** RUNNC_CONTROL_REC_ASK. */
+const ASK_RECORD = 256;
+
+/** enum runnc_control_question. */
+export const Question = { MEMORY: 1, PROCESSES: 2, MEMORY_LIMIT: 3 } as const;
+
+/** A question to the guest kernel itself, in place of a program; `value` by question. */
+export function encodeQuestion(question: number, value = 0): Uint8Array {
+  return encodeRecord(ASK_RECORD, Buffer.concat([u32(question, 0), u64(BigInt(value))]));
 }

@@ -30,27 +30,28 @@ export const linuxAddressSpaceMib = MAX_MIB;
 const MIN_LINUX_BYTES = 4 * MIB;
 
 /**
- * What a Linux guest, kernel and programs, may have resident: the container's limit, or all of the host's memory,
- * which is `hostBytes`.
+ * What a Linux guest, kernel and programs, may have resident: the container's limit (bytes; none: 0 or less), or all
+ * of the host's memory, which is `hostBytes`. `where` names the limit in errors. Throws INVALID if it is too small.
  */
-export function linuxMemoryBytes(spec: Spec, hostBytes: number): number {
-  const limit = spec.linux?.resources?.memory?.limit ?? 0;
+export function linuxMemoryBytes(limit: number, hostBytes: number, where: string): number {
   if (limit <= 0) return hostBytes;
-  return Math.min(withoutOverhead(limit, MIN_LINUX_BYTES), hostBytes);
+  return Math.min(withoutOverhead(limit, MIN_LINUX_BYTES, where), hostBytes);
 }
+
+export const CONFIGURED_LIMIT = 'config.json: linux.resources.memory.limit';
 
 /** Whole MiB for the tender's --mem, from linux.resources.memory.limit. Throws INVALID if the limit is too small. */
 export function guestMemoryMib(spec: Spec): number {
   const limit = spec.linux?.resources?.memory?.limit ?? 0;
   if (limit <= 0) return DEFAULT_MIB;
-  return Math.min(Math.floor(withoutOverhead(limit, MIN_MIB * MIB) / MIB), MAX_MIB);
+  return Math.min(Math.floor(withoutOverhead(limit, MIN_MIB * MIB, CONFIGURED_LIMIT) / MIB), MAX_MIB);
 }
 
-function withoutOverhead(limit: number, leastBytes: number): number {
+function withoutOverhead(limit: number, leastBytes: number, where: string): number {
   const left = Math.floor(limit - FIXED_OVERHEAD_BYTES - limit / PAGE_TABLE_RATIO);
   if (left >= leastBytes) return left;
   throw new RunncError(
     'INVALID',
-    `config.json: linux.resources.memory.limit: ${String(limit)} bytes are too few: at least ${String(leastBytes + 3 * MIB)} are needed`,
+    `${where}: ${String(limit)} bytes are too few: at least ${String(leastBytes + 3 * MIB)} are needed`,
   );
 }

@@ -48,7 +48,6 @@ enum runnc_control_type {
     RUNNC_CONTROL_CLOSE = 17,  /* from the writing side: that was all; from the reading one: nobody reads it any more */
     RUNNC_CONTROL_CREDIT = 18, /* value: so much more may be sent */
 
-    /* 32 and above: reserved for copying files and figures of memory. */
 };
 
 enum runnc_control_stream {
@@ -81,6 +80,33 @@ struct runnc_control_size {
  * (RUNNC_BOOT_NO_NEW_PRIVS and those below) and TTY, which asks for a terminal.
  */
 #define RUNNC_CONTROL_REQUEST_MAX (4u << 20) /* bytes */
+
+/*
+ * Or one record alone of this type, a question to the kernel itself: no process is made. STARTED has the
+ * value 0 then, the answer is what the session writes to its output, text as below, and the status of EXIT is 0.
+ */
+#define RUNNC_CONTROL_REC_ASK 256u /* struct runnc_control_ask */
+
+struct runnc_control_ask {
+    uint32_t what; /* enum runnc_control_question */
+    uint32_t pad;
+    uint64_t value; /* by question */
+};
+
+enum runnc_control_question {
+    /* Lines of a name, a space and a decimal number: bytes, but for oom_kills and processes. */
+    RUNNC_CONTROL_ASK_MEMORY = 1,
+    /*
+     * For each process a line of numbers and its command: pid, its parent's pid, uid, state letter, number of its terminal
+     * as stat(2) has it (0: none), processor time in ms, age in ms, memory in KiB, threads, length of the command.
+     * The command in so many bytes, each argument ended by a NUL, and a newline follow; a zombie's is its name in brackets.
+     */
+    RUNNC_CONTROL_ASK_PROCESSES = 2,
+    /* Changes the limit of the guest's memory to so many bytes. EBUSY: more is in use, and nothing has changed. */
+    RUNNC_CONTROL_ASK_MEMORY_LIMIT = 3,
+};
+
+#define RUNNC_CONTROL_COMMAND_MAX 4096u /* bytes of a command */
 
 /* Standard descriptor n is /dev/null, and no bytes of it are sent: bit 16 + n of FLAGS. */
 #define RUNNC_CONTROL_NULL_STREAM(n) (1u << (16u + (n)))

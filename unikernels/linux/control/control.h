@@ -7,6 +7,7 @@
  *   stream.c    a standard stream: the kernel's end of a pipe or terminal
  *   request.c   what the runtime asks for, checked
  *   launch.c    from a request to a running program
+ *   answer.c    what the runtime asks the kernel itself: memory, processes
  *
  * Whatever happens (a message, output, an exit) is only noted where it happens,
  * and dealt with in control_work(): on the way back to a program or before the

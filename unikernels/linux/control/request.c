@@ -4,7 +4,6 @@
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "mm/page.h"
-#include "tender/common/abi/runnc_control.h"
 
 int request_add(struct request *r, const void *data, size_t size)
 {
@@ -74,6 +73,10 @@ static bool take_record(struct request *r, const struct runnc_record *record)
         if (record->len != sizeof r->flags) return false;
         memcpy(&r->flags, record->data, sizeof r->flags);
         return true;
+    case RUNNC_CONTROL_REC_ASK:
+        r->ask = (const struct runnc_control_ask *)record->data;
+        return record->len == sizeof *r->ask && record->data - sizeof *record == (const uint8_t *)r->bytes &&
+               r->size == span(record);
     default: return false;
     }
 }
@@ -87,5 +90,6 @@ int request_check(struct request *r)
         if (!take_record(r, record)) return -EINVAL;
         at += span(record);
     }
+    if (r->ask) return 0;
     return r->cwd && r->creds && request_next(r, RUNNC_REC_ARG, NULL) ? 0 : -EINVAL;
 }

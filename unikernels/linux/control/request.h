@@ -4,6 +4,7 @@
 
 #include "lib/types.h"
 #include "tender/common/abi/runnc_boot_config.h"
+#include "tender/common/abi/runnc_control.h"
 
 struct request {
     char *bytes; /* kmalloc'ed */
@@ -13,6 +14,7 @@ struct request {
     const struct runnc_rec_creds *creds;
     const struct runnc_rec_tty *tty; /* NULL: no terminal */
     uint32_t flags;
+    const struct runnc_control_ask *ask; /* NULL: it is for a program; else the rest is not there */
 };
 
 /* Adds what came. -E2BIG, -ENOMEM. */

@@ -4,6 +4,7 @@
 
 #include "console/pty.h"
 #include "control/channel.h"
+#include "entry/entry.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 
@@ -41,15 +42,27 @@ static struct session *session_new(uint64_t id)
     return s;
 }
 
+/* It is all there at once, and goes out as the output of a program does. */
+static int answer_question(struct session *s)
+{
+    int err = answer_make(&s->answer, s->request.ask);
+
+    request_free(&s->request);
+    if (err) return err;
+    s->started_due = s->exit_due = true;
+    pending_work |= WORK_CONTROL;
+    return 0;
+}
+
 /* Without memory for a session nothing can be said of it: the runtime's own time runs out. */
 static void open_part(struct session *s, uint64_t id, const struct runnc_control *m, size_t size)
 {
     if (!s) s = session_new(id);
-    if (!s || s->process || s->failed_due) return;
+    if (!s || s->process || s->failed_due || s->exit_due) return;
     int err = request_add(&s->request, m->data, size);
     if (!err && m->value) {
         err = request_check(&s->request);
-        if (!err) err = session_launch(s);
+        if (!err) err = s->request.ask ? answer_question(s) : session_launch(s);
     }
     if (err) fail(s, RUNNC_CONTROL_STAGE_SETUP, err);
 }
@@ -80,6 +93,7 @@ static void detach(struct session *s)
     s->started_due = s->failed_due = s->exit_due = false;
     if (!s->process) request_free(&s->request); /* else it may be reading it */
     s->streams[RUNNC_CONTROL_INPUT].last = true;
+    answer_free(&s->answer);
     for (unsigned n = 0; n < RUNNC_CONTROL_STREAMS; n++) {
         s->streams[n].close_due = false;
         s->streams[n].discard = true;
@@ -158,6 +172,19 @@ static bool output_work(struct session *s, unsigned n)
     return true;
 }
 
+/* The same for an answer: whoever waits for it has room, or gives credit when he has. */
+static bool answer_work(struct session *s)
+{
+    struct stream *stream = &s->streams[RUNNC_CONTROL_OUTPUT];
+
+    if (s->started_due || !channel_ready()) return false;
+    size_t got = answer_fetch(&s->answer, channel_buffer(), stream_may_send(stream, RUNNC_CONTROL_DATA_MAX));
+    if (!got) return false;
+    stream_sent(stream, got);
+    channel_send(RUNNC_CONTROL_DATA, RUNNC_CONTROL_OUTPUT, 0, s->id, got);
+    return true;
+}
+
 static bool input_work(struct session *s)
 {
     struct stream *stream = &s->streams[RUNNC_CONTROL_INPUT];
@@ -175,6 +202,7 @@ static bool input_work(struct session *s)
 /* All that the program wrote before its end is on its way. */
 static bool output_is_sent(const struct session *s)
 {
+    if (!answer_is_sent(&s->answer)) return false;
     for (unsigned n = RUNNC_CONTROL_OUTPUT; n <= RUNNC_CONTROL_ERROR; n++) {
         const struct stream *stream = &s->streams[n];
         if (stream->file && !stream->drained && s->sent_after_exit < LEFT_MAX) return false;
@@ -210,6 +238,7 @@ bool session_work(struct session *s)
         s->started_due = false;
         moved = true;
     }
+    moved |= answer_work(s);
     moved |= input_work(s);
     for (unsigned n = RUNNC_CONTROL_OUTPUT; n <= RUNNC_CONTROL_ERROR; n++) moved |= output_work(s, n);
     moved |= last_words(s);

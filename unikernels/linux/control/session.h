@@ -2,6 +2,7 @@
 #ifndef LINUX_CONTROL_SESSION_H
 #define LINUX_CONTROL_SESSION_H
 
+#include "control/answer.h"
 #include "control/request.h"
 #include "control/stream.h"
 #include "lib/list.h"
@@ -16,6 +17,7 @@ struct session {
     int pid;
     struct stream streams[RUNNC_CONTROL_STREAMS];
     bool terminal;
+    struct answer answer; /* in place of a process and its streams */
 
     /* What the runtime is still to be told. */
     bool started_due, failed_due, exit_due;

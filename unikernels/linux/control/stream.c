@@ -103,13 +103,21 @@ uint32_t stream_freed(struct stream *s)
     return freed;
 }
 
+size_t stream_may_send(const struct stream *s, size_t max)
+{
+    if (s->discard) return max;
+    return s->credit < RUNNC_CONTROL_MESSAGE_COST + LEAST ? 0 : MIN(max, s->credit - RUNNC_CONTROL_MESSAGE_COST);
+}
+
+void stream_sent(struct stream *s, size_t size)
+{
+    if (!s->discard) s->credit -= (uint32_t)size + RUNNC_CONTROL_MESSAGE_COST;
+}
+
 size_t stream_fetch(struct stream *s, void *buf, size_t size)
 {
-    if (!s->file) return 0;
-    if (!s->discard) {
-        if (s->credit < RUNNC_CONTROL_MESSAGE_COST + LEAST) return 0;
-        size = MIN(size, s->credit - RUNNC_CONTROL_MESSAGE_COST);
-    }
+    size = s->file ? stream_may_send(s, size) : 0;
+    if (!size) return 0;
     struct kiocb kiocb = {.file = s->file, .nonblock = true};
     struct iov_iter to;
     iov_iter_kernel(&to, buf, size);
@@ -121,6 +129,6 @@ size_t stream_fetch(struct stream *s, void *buf, size_t size)
         s->close_due = true;
         return 0;
     }
-    if (!s->discard) s->credit -= (uint32_t)got + RUNNC_CONTROL_MESSAGE_COST;
+    stream_sent(s, (size_t)got);
     return (size_t)got;
 }

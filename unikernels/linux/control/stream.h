@@ -40,6 +40,9 @@ void stream_feed(struct stream *s);
 /* What is worth giving back to the other side now, 0 if nothing. */
 uint32_t stream_freed(struct stream *s);
 
+/* Bytes of output that credit allows in one message, at most max; 0: not now. What is sent uses it up. */
+size_t stream_may_send(const struct stream *s, size_t max);
+void stream_sent(struct stream *s, size_t size);
 /* Reads output into buf as far as credit goes: bytes, 0 if there is none now. At its end the file is closed. */
 size_t stream_fetch(struct stream *s, void *buf, size_t size);
 

@@ -62,7 +62,7 @@ void proc_pid_owner(uint64_t arg, uint32_t *uid, uint32_t *gid)
 
 /* ---- stat, status ---- */
 
-static char state_letter(const struct process *process, const struct task *task)
+char proc_state(const struct process *process, const struct task *task)
 {
     if (process->dead || !task)
         return 'Z';
@@ -124,7 +124,7 @@ static int show_stat(struct seq_file *seq, uint64_t arg)
     const struct mm *mm = process->mm;
     int64_t cpu = tid_of(arg) && task ? task_cpu_ns(task) : process_cpu_ns(process);
     seq_printf(seq, "%d (%s) %c %d %d %d ", task ? task->tid : process->pid, task ? task->comm : process->dead_comm,
-               state_letter(process, task), process->parent ? process->parent->pid : 0, process->pgid, process->sid);
+               proc_state(process, task), process->parent ? process->parent->pid : 0, process->pgid, process->sid);
     /* tty_nr tpgid flags minflt cminflt majflt cmajflt utime stime cutime cstime */
     const struct tty *tty = tty_of_session(process->sid);
     seq_printf(seq, "%llu %d 4194304 0 0 0 0 %lld 0 %lld 0 ", tty ? (unsigned long long)tty->number : 0,
@@ -204,7 +204,7 @@ static int show_status(struct seq_file *seq, uint64_t arg)
     seq_puts(seq, "Name:\t");
     seq_escape(seq, task->comm, "\n\\");
     seq_printf(seq, "\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
-               process->fs ? process->fs->umask : 0, state_name(state_letter(process, task)), process->pid, task->tid,
+               process->fs ? process->fs->umask : 0, state_name(proc_state(process, task)), process->pid, task->tid,
                process->parent ? process->parent->pid : 0);
     seq_printf(seq, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t", cred->uid, cred->euid,
                cred->suid, cred->fsuid, cred->gid, cred->egid, cred->sgid, cred->fsgid);

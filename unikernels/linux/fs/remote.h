@@ -159,6 +159,7 @@ bool remote_drop_ahead_of(const struct remote_inode *ri);
 int remote_read_in_place(uint32_t fid, uint64_t offset, void *to, size_t size, size_t *got);
 
 /* remote_cache.c */
+uint64_t remote_kept_pages(void);
 /* What is cached is not the file's any more. */
 void remote_forget_pages(struct remote_inode *ri);
 /* The file has this size now; cached pages behind it go. */

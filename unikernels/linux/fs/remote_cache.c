@@ -35,6 +35,11 @@ static struct {
 
 /* ---- kept pages ---- */
 
+uint64_t remote_kept_pages(void)
+{
+    return cache.pages;
+}
+
 static void unlist(struct remote_inode *ri)
 {
     list_del(&ri->lru);

@@ -86,6 +86,9 @@ bool tmpfs_image_nid(struct file *file, uint64_t *nid);
 /* F_ADD_SEALS, F_GET_SEALS; EINVAL for files that have none. */
 int tmpfs_seals(struct file *file, bool add, uint32_t seals);
 
+/* Of file data, in all of them. */
+uint64_t tmpfs_pages(void);
+
 /* For tmpfs.c and tmpfs_file.c. */
 extern const struct file_operations tmpfs_file_operations;
 void tmpfs_dirty(struct tmpfs_inode *inode);

@@ -14,10 +14,18 @@
 
 #define DAY_SECONDS 86400
 
+static uint64_t all_pages;
+
+uint64_t tmpfs_pages(void)
+{
+    return all_pages;
+}
+
 static void account(struct tmpfs_inode *t, int64_t pages)
 {
     struct tmpfs *fs = tmpfs_of(&t->inode);
 
+    all_pages += (uint64_t)pages;
     fs->pages += (uint64_t)pages;
     t->inode.i_blocks += (uint64_t)pages * (PAGE_SIZE / 512);
 }

@@ -53,8 +53,7 @@ void page_init(uintptr_t start, uintptr_t end, uint64_t limit_bytes)
     arena.base = base;
     arena.total = (uint32_t)((end - base) / PAGE_SIZE) & ~((1u << MAX_ORDER) - 1);
     for (int i = 0; i <= MAX_ORDER; i++) arena.free_head[i] = NONE;
-    arena.limit = limit_bytes / PAGE_SIZE;
-    arena.reserve = MIN(arena.limit / RESERVE_SHARE, RESERVE_MAX);
+    page_set_limit(limit_bytes);
 }
 
 static size_t kernel_pages(void)
@@ -142,6 +141,18 @@ bool page_make_room(size_t n)
     if (likely(n <= page_room())) return true;
     trim();
     return n <= page_room();
+}
+
+bool page_set_limit(uint64_t bytes)
+{
+    size_t limit = bytes / PAGE_SIZE, used = kernel_pages() + arena.user;
+
+    if (used + arena.dirty > limit) trim();
+    if (used + arena.dirty > limit) return false;
+    arena.limit = limit;
+    arena.reserve = MIN(limit / RESERVE_SHARE, RESERVE_MAX);
+    arena.low_at = 0;
+    return true;
 }
 
 /* May so many pages of free block i be given out, out of the reserve if need be? What is dirty counts already. */

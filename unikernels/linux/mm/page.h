@@ -28,6 +28,8 @@ struct page_stats {
 void page_stats(struct page_stats *out);
 /* Pages that programs and files may still take: the last few are for the kernel's own tables. */
 size_t page_room(void);
+/* Another limit of kernel and programs together. False: they have more, and it stays as it was. */
+bool page_set_limit(uint64_t bytes);
 /* There is room for n: now, or once all that is free has been given back to the host. */
 bool page_make_room(size_t n);
 
