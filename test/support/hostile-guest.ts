@@ -22,7 +22,7 @@ import { readAsset } from '../../src/assets.ts';
 import { errnoOf } from '../../src/errors.ts';
 
 /** enum runnc_control_type. */
-const Type = {
+export const Type = {
   HELLO: 1,
   OPEN: 2,
   HANGUP: 5,
@@ -124,7 +124,8 @@ class Proxy {
   }
 }
 
-class Guest {
+/** The guest of a container that there is not: the other end of its channel is a descriptor of this process. */
+export class Guest {
   readonly folder = mkdtempSync(join(tmpdir(), 'runnc-control-'));
   readonly runtimeEnd: number;
   readonly #own: number;
@@ -174,6 +175,12 @@ class Guest {
     }
   }
 
+  /** Hears that somebody is there, and says nothing. */
+  async hello(): Promise<void> {
+    await receiveMessage(this.#own);
+  }
+
+  /** The session that was asked for. */
   async answerOpen(): Promise<bigint> {
     const { session } = await this.receive(({ type, value }) => type === Type.OPEN && value === 1);
     return session;
