@@ -191,6 +191,11 @@ export function channelPair(): readonly [number, number] {
   return addon().channelPair();
 }
 
+/** The two ends of a pipe, to read from and to write to, with room for `bytes` where the user may have so much. */
+export function pipePair(bytes: number): readonly [number, number] {
+  return addon().pipePair(bytes);
+}
+
 /** A listening UNIX stream socket `name` in the folder `directoryFd`, whatever the length of the folder's path. */
 export function listenUnix(directoryFd: number, name: string): number {
   return addon().listenUnix(directoryFd, name);
@@ -275,6 +280,7 @@ interface Addon {
   nextData(fd: number, offset: number): readonly [number, number] | undefined;
   socketPair(): readonly [number, number];
   channelPair(): readonly [number, number];
+  pipePair(bytes: number): readonly [number, number];
   listenUnix(directoryFd: number, name: string): number;
   connectUnix(directoryFd: number, name: string): number;
   sendMessage(socketFd: number, data: Uint8Array, fds: readonly number[]): void;

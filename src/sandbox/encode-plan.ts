@@ -98,6 +98,7 @@ export function encodePlan(plan: LaunchPlan, syncFd: number): EncodedPlan {
     out.u32(numberOf(plan.fileServer.executableFd));
     out.u32(numberOf(plan.fileServer.channelFd));
     out.u32(numberOf(plan.fileServer.windowFd));
+    out.list(plan.fileServer.pipeFds, (fd) => out.u32(numberOf(fd)));
     out.bool(plan.fileServer.onDemand);
   }
 

@@ -2,7 +2,7 @@
 import { openSync } from 'node:fs';
 import { readAsset } from '../assets.ts';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
-import { channelPair, sealedMemfd, windowMemfd } from '../native.ts';
+import { channelPair, pipePair, sealedMemfd, windowMemfd } from '../native.ts';
 import type { ServedSource } from '../rootfs/mounts.ts';
 import type { FileServerPlan, ServedMount } from './launch-plan.ts';
 import type { ChannelInput } from './tender-command.ts';
@@ -17,6 +17,8 @@ export interface FileServer {
 const CHANNEL = 'files';
 const WINDOW_BYTES = 4 * 1024 * 1024;
 const MAX_MOUNTS = 64;
+const PIPES = 4;
+const PIPE_BYTES = 1024 * 1024;
 
 /** Only to name a file for openat2(2); node:fs does not know it. */
 const O_PATH = 0o10000000;
@@ -33,15 +35,24 @@ export function fileServer(sources: readonly ServedSource[], keep: (fd: number) 
   const mounts = sources.map((source) => servedMount(source, keep));
   const [guestEnd, serverEnd] = channelPair();
   const windowFd = keep(windowMemfd('runnc-files', WINDOW_BYTES));
+  // A root that lasts has its data in memory, and reads little.
+  const onDemand = sources.every(({ target }) => target === '/');
+  const pipes = Array.from({ length: onDemand ? 0 : PIPES }, () => pipePair(PIPE_BYTES).map(keep));
   return {
     plan: {
       executableFd: keep(sealedMemfd('runnc-fileserver', readAsset('fileserver'), 'executable')),
       channelFd: keep(serverEnd),
       windowFd,
-      onDemand: sources.every(({ target }) => target === '/'),
+      pipeFds: pipes.flatMap((ends) => ends.slice(1)),
+      onDemand,
       mounts,
     },
-    channel: { name: CHANNEL, fd: keep(guestEnd), windowFd },
+    channel: {
+      name: CHANNEL,
+      fd: keep(guestEnd),
+      windowFd,
+      pipeFds: pipes.flatMap((ends) => ends.slice(0, 1)),
+    },
   };
 }
 

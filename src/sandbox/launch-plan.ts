@@ -185,6 +185,8 @@ export interface FileServerPlan {
   /** Its end of the channel. */
   readonly channelFd: number;
   readonly windowFd: number;
+  /** Its ends of the pipes on which it sends data; at most 4 (RUNNC_FILES_PIPES). */
+  readonly pipeFds: readonly number[];
   /** Its program is executed once the guest asks it for something; what goes wrong before that, nobody is told. */
   readonly onDemand: boolean;
   /** At least one, at most 64 (RUNNC_FILES_MOUNTS_MAX). */

@@ -68,6 +68,8 @@ export interface ChannelInput {
   readonly fd: number;
   /** Memory shared with the helper: a memfd, sealed against shrinking. */
   readonly windowFd?: number;
+  /** Pipes that the helper puts data into: the ends to read from. */
+  readonly pipeFds?: readonly number[];
 }
 
 /** Where tenderCommand() puts the runtime's end of the control channel. */
@@ -137,8 +139,10 @@ export function tenderCommand(input: TenderInput): TenderCommand {
     argv.push(`${BOOT_CONFIG}${late?.bootConfigFd === undefined ? bootConfig : passLate(late.bootConfigFd)}`);
     for (const fd of linux.imageFds) argv.push(`--image=${pass(fd)}`);
     if (linux.segmentsFd !== undefined) argv.push(`--segments=${pass(linux.segmentsFd)}`);
-    for (const { name, fd, windowFd } of linux.channels ?? []) {
-      argv.push(`--channel=${name}=${pass(fd)}${windowFd === undefined ? '' : `,window=${pass(windowFd)}`}`);
+    for (const { name, fd, windowFd, pipeFds = [] } of linux.channels ?? []) {
+      const window = windowFd === undefined ? [] : [`window=${pass(windowFd)}`];
+      const pipes = pipeFds.map((pipe) => `pipe=${pass(pipe)}`);
+      argv.push([`--channel=${name}=${pass(fd)}`, ...window, ...pipes].join(','));
     }
     if (linux.program !== undefined) {
       const { offset, size, address } = linux.program;

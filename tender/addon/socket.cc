@@ -1,6 +1,7 @@
 // UNIX sockets: made, connected by folder descriptor, and the messages with descriptors that go over them.
 #include "socket.h"
 
+#include <fcntl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +38,19 @@ Napi::Value SocketPair(const Napi::CallbackInfo &info) {
 
 Napi::Value ChannelPair(const Napi::CallbackInfo &info) {
   return MakePair(info.Env(), false);
+}
+
+// To read from, to write to; with room for that many bytes, if the user may have it.
+Napi::Value PipePair(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) != 0) return Throw(env, errno, "pipe2");
+  Descriptor out(fds[0]), in(fds[1]);
+  (void)fcntl(in.get(), F_SETPIPE_SZ, ToInt(info[0]));
+  Napi::Array result = Napi::Array::New(env, 2);
+  result.Set(0u, Napi::Number::New(env, out.release()));
+  result.Set(1u, Napi::Number::New(env, in.release()));
+  return result;
 }
 
 // False if `name` is no plain file name or too long. A path of /proc is short whatever the folder's own path is.
@@ -159,6 +173,7 @@ Napi::Value TryReceiveMessage(const Napi::CallbackInfo &info) {
 void ExportSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("socketPair", Napi::Function::New(env, SocketPair, "socketPair"));
   exports.Set("channelPair", Napi::Function::New(env, ChannelPair, "channelPair"));
+  exports.Set("pipePair", Napi::Function::New(env, PipePair, "pipePair"));
   exports.Set("listenUnix", Napi::Function::New(env, ListenUnix, "listenUnix"));
   exports.Set("connectUnix", Napi::Function::New(env, ConnectUnix, "connectUnix"));
   exports.Set("sendMessage", Napi::Function::New(env, SendMessage, "sendMessage"));

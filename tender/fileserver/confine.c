@@ -34,7 +34,7 @@ static bool keep_capabilities_here(void)
     return syscall(SYS_capset, &header, sets) == 0;
 }
 
-static bool allow_calls(scmp_filter_ctx filter)
+static bool allow_calls(scmp_filter_ctx filter, const struct server *server)
 {
     static const int CALLS[] = {
         SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(close), SCMP_SYS(exit_group), SCMP_SYS(exit),
@@ -65,10 +65,14 @@ static bool allow_calls(scmp_filter_ctx filter)
     for (size_t i = 0; i < sizeof MKNOD / sizeof MKNOD[0]; i++)
         done &= seccomp_rule_add_exact(filter, SCMP_ACT_ALLOW, SCMP_SYS(mknodat), 1,
                                        SCMP_A2(SCMP_CMP_MASKED_EQ, 0170000, MKNOD[i])) == 0;
+    for (unsigned i = 0; i < server->pipes; i++)
+        done &= seccomp_rule_add_exact(filter, SCMP_ACT_ALLOW, SCMP_SYS(splice), 2,
+                                       SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)pipe_fd(server, i)),
+                                       SCMP_A5(SCMP_CMP_EQ, SPLICE_F_NONBLOCK)) == 0;
     return done;
 }
 
-void confine(void)
+void confine(const struct server *server)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 
@@ -77,7 +81,7 @@ void confine(void)
         _exit(1);
     /* The workers are there already. */
     if (seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) != 0 ||
-        seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) != 0 || !allow_calls(filter) ||
+        seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) != 0 || !allow_calls(filter, server) ||
         seccomp_load(filter) != 0)
         _exit(1);
     seccomp_release(filter);

@@ -15,6 +15,7 @@ static int op_hello(struct server *server, const struct request *request, struct
     server->greeted = true;
     reply->value = server->fid_limit;
     reply->value2 = server->mounts;
+    reply->value3 = server->pipes;
     return 0;
 }
 

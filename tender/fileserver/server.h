@@ -22,11 +22,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What init hands over, by number; the roots of the mounts follow. */
+/* What init hands over, by number; the roots of the mounts follow, then the pipes. */
 enum { CHANNEL_FD = 3, WINDOW_FD = 4, PROC_FD = 5, FIRST_MOUNT_FD = 6 };
 
 /* Descriptors that are not fids': those above and some that live for one request. */
-#define OTHER_FDS (FIRST_MOUNT_FD + RUNNC_FILES_MOUNTS_MAX + 16u)
+#define OTHER_FDS (FIRST_MOUNT_FD + RUNNC_FILES_MOUNTS_MAX + RUNNC_FILES_PIPES + 16u)
 #define FIDS_MAX 32768u
 
 enum fid_kind {
@@ -47,7 +47,7 @@ struct fid {
 };
 
 struct server {
-    unsigned mounts;
+    unsigned mounts, pipes; /* their descriptors begin at FIRST_MOUNT_FD */
     bool readonly[RUNNC_FILES_MOUNTS_MAX];
     uint32_t fid_limit;
     bool greeted;
@@ -55,6 +55,11 @@ struct server {
     uint32_t fsuid, fsgid;
     struct fid fids[FIDS_MAX];
 };
+
+static inline int pipe_fd(const struct server *server, unsigned number)
+{
+    return FIRST_MOUNT_FD + (int)(server->mounts + number);
+}
 
 /* One request, with its names terminated. */
 struct request {
@@ -116,6 +121,6 @@ void job_run(enum job_kind kind, int fd, void *data, const struct runnc_files_re
              struct runnc_files_reply *reply);
 
 /* confine.c: takes away what it does not need any more, last of all by a seccomp filter. */
-void confine(void);
+void confine(const struct server *server);
 
 #endif

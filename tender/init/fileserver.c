@@ -18,7 +18,7 @@
 #include "abi/runnc_files.h"
 #include "jail.h"
 
-/* Its descriptors, in the order of tender/fileserver/server.h: channel, window, /proc/self/fd, the mounts. */
+/* Its descriptors, in the order of tender/fileserver/server.h: channel, window, /proc/self/fd, the mounts, the pipes. */
 #define FIRST_FD 3
 #define OWN_FDS 3
 /* While they are put in place: above all that init has. */
@@ -74,7 +74,7 @@ static int open_descriptors(const struct init *init)
 static int aside(const struct init *init, int fd, uint32_t position)
 {
     if (dup3(fd, ASIDE + (int)position, O_CLOEXEC) < 0) {
-        fail_errno(init, "file server: descriptors (is RLIMIT_NOFILE below %d?)", ASIDE + OWN_FDS + RUNNC_FILES_MOUNTS_MAX);
+        fail_errno(init, "file server: descriptors (is RLIMIT_NOFILE below %d?)", ASIDE + OWN_FDS + RUNNC_FILES_MOUNTS_MAX + RUNNC_FILES_PIPES);
     }
     return ASIDE + (int)position;
 }
@@ -120,7 +120,8 @@ static void wait_for_request(const struct init *init, uint32_t count)
 _Noreturn static void become_file_server(const struct init *init, pid_t parent)
 {
     const struct plan *plan = &init->plan;
-    char *argv[1 + RUNNC_FILES_MOUNTS_MAX + 1] = {"runnc-fileserver"};
+    char *argv[1 + RUNNC_FILES_MOUNTS_MAX + RUNNC_FILES_PIPES + 1] = {"runnc-fileserver"};
+    const uint32_t count = OWN_FDS + plan->n_served + plan->n_pipes;
     char *const no_environment[] = {NULL};
 
     prctl(PR_SET_NAME, RUNNC_FILES_PROCESS, 0, 0, 0);
@@ -132,16 +133,20 @@ _Noreturn static void become_file_server(const struct init *init, pid_t parent)
         aside(init, open_mount(init, &plan->served[i]), OWN_FDS + i);
         argv[1 + i] = plan->served[i].readonly ? "ro" : "rw";
     }
+    for (uint32_t i = 0; i < plan->n_pipes; i++) {
+        aside(init, plan->pipe_fds[i], OWN_FDS + plan->n_served + i);
+        argv[1 + plan->n_served + i] = "pipe";
+    }
     enter_empty_root(init);
     if (set_core_limit() != 0) fail_errno(init, "file server: RLIMIT_CORE");
     take_credentials(init);
-    place_descriptors(init, OWN_FDS + plan->n_served);
+    place_descriptors(init, count);
     /* After the change of ids, which takes it back. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent) abandon();
     int program = plan->server_fd;
     if (plan->server_on_demand) {
-        wait_for_request(init, OWN_FDS + plan->n_served);
-        program = FIRST_FD + OWN_FDS + (int)plan->n_served;
+        wait_for_request(init, count);
+        program = FIRST_FD + (int)count;
     }
     syscall(SYS_execveat, program, "", argv, no_environment, AT_EMPTY_PATH);
     fail_errno(init, "cannot execute the file server");
@@ -157,6 +162,7 @@ void start_file_server(const struct init *init)
 
     if (plan->n_served == 0) return;
     if (plan->n_served > RUNNC_FILES_MOUNTS_MAX) fail(init, FAILURE_INVALID, "too many mounts to serve");
+    if (plan->n_pipes > RUNNC_FILES_PIPES) fail(init, FAILURE_INVALID, "too many pipes for the file server");
     if (!plan->server_on_demand && pipe2(alive, O_CLOEXEC) != 0) fail_errno(init, "file server: pipe");
     const pid_t self = getpid();
     long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
@@ -181,4 +187,5 @@ out:
     close(plan->server_fd);
     close(plan->channel_fd);
     close(plan->window_fd);
+    for (uint32_t i = 0; i < plan->n_pipes; i++) close(plan->pipe_fds[i]);
 }

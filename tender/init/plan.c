@@ -174,6 +174,8 @@ bool plan_read(struct plan *plan, int fd)
         plan->server_fd = get_fd(r);
         plan->channel_fd = get_fd(r);
         plan->window_fd = get_fd(r);
+        plan->pipe_fds = get_list(r, &plan->n_pipes, sizeof *plan->pipe_fds);
+        for (uint32_t i = 0; i < plan->n_pipes; i++) plan->pipe_fds[i] = get_fd(r);
         plan->server_on_demand = get_bool(r);
     }
 

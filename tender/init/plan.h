@@ -102,6 +102,8 @@ struct plan {
     bool server_on_demand;
     int channel_fd;    /* its end of the channel */
     int window_fd;
+    int *pipe_fds; /* to put data in */
+    uint32_t n_pipes;
 
     bool has_oom_score_adj;
     int32_t oom_score_adj;

@@ -31,7 +31,7 @@ static void close_between(unsigned first, unsigned last)
 /* Closes all descriptors but the standard ones and those the guest uses. */
 static void close_others(const struct tender *tender)
 {
-    int kept[SOLO5_MFT_MAX_ENTRIES + RUNNC_VNET_MAX + RUNNC_CHANNELS_MAX + 3];
+    int kept[SOLO5_MFT_MAX_ENTRIES + RUNNC_VNET_MAX + RUNNC_CHANNELS_MAX * (1 + RUNNC_CHANNEL_PIPES_MAX) + 3];
     size_t count = 0;
     unsigned next = STDERR_FILENO + 1;
 
@@ -39,8 +39,11 @@ static void close_others(const struct tender *tender)
         kept[count++] = tender->devices[i].fd;
     for (unsigned i = 0; i < tender->boot.vnet_count; i++)
         kept[count++] = tender->boot.vnet_fd[i];
-    for (unsigned i = 0; i < tender->boot.channels_count; i++)
+    for (unsigned i = 0; i < tender->boot.channels_count; i++) {
         kept[count++] = tender->boot.channels[i].fd;
+        for (unsigned n = 0; n < tender->boot.channel_pipes[i].count; n++)
+            kept[count++] = tender->boot.channel_pipes[i].fd[n];
+    }
     if (tender->kept_fd >= 0)
         kept[count++] = tender->kept_fd;
     if (tender->boot.epollfd >= 0)

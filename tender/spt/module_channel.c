@@ -1,4 +1,4 @@
-/* The channel extra: --channel=NAME=@FD[,window=@FD], sockets to helpers outside of the sandbox. */
+/* The channel extra: --channel=NAME=@FD[,window=@FD][,pipe=@FD]..., sockets to helpers outside of the sandbox. */
 #include "fail.h"
 #include "tender.h"
 
@@ -32,7 +32,7 @@ static void take_name(struct tender *tender, struct runnc_channel *channel, cons
     const size_t length = strspn(value, "abcdefghijklmnopqrstuvwxyz");
 
     if (length == 0 || length >= RUNNC_CHANNEL_NAME_SIZE || value[length] != '=')
-        fail("--channel=%s: expected NAME=@FD[,window=@FD], NAME of 1 to %u letters from a to z",
+        fail("--channel=%s: expected NAME=@FD[,window=@FD][,pipe=@FD]..., NAME of 1 to %u letters from a to z",
              value, RUNNC_CHANNEL_NAME_SIZE - 1);
     memcpy(channel->name, value, length);
     for (const struct runnc_channel *other = tender->boot.channels; other < channel; other++)
@@ -83,35 +83,69 @@ static void map_window(struct tender *tender, struct runnc_channel *channel, con
                                MAP_SHARED, 0, what);
 }
 
+/* What the helper puts in, the guest reads; it can put nothing in itself. */
+static void take_pipe(struct tender *tender, struct runnc_channel_pipes *pipes, const char *source,
+                      const char *name, const char *what)
+{
+    const int fd = open_source(source, 0, what);
+    struct stat status;
+
+    if (pipes->count == RUNNC_CHANNEL_PIPES_MAX)
+        fail("%s: more than %u pipes", what, RUNNC_CHANNEL_PIPES_MAX);
+    if (fstat(fd, &status) < 0 || !S_ISFIFO(status.st_mode) ||
+        (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY)
+        fail("%s: %s is not the end of a pipe to read from", what, source);
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        fail_errno("%s: cannot make %s non-blocking", what, source);
+    pipes->fd[pipes->count++] = fd;
+    filter_allow(&tender->filter, name, read, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)fd));
+}
+
+/* The next "@FD" or "NAME=@FD" of the comma-separated value, which is moved behind it. NULL: there is none. */
+static const char *next_part(const char **value, char *part, size_t size, const char *what)
+{
+    const size_t length = strcspn(*value, ",");
+
+    if (length == 0)
+        return NULL;
+    if (length >= size)
+        fail("%s: '%s' is too long", what, *value);
+    memcpy(part, *value, length);
+    part[length] = '\0';
+    *value += length;
+    if (**value == ',')
+        ++*value;
+    return part;
+}
+
 static void setup_channel(struct tender *tender, const char *value)
 {
     struct runnc_boot_info *boot = &tender->boot;
     const unsigned index = (unsigned)boot->channels_count;
     struct runnc_channel *channel = &boot->channels[index];
     struct scmp_arg_cmp pinned;
-    char what[RUNNC_CHANNEL_NAME_SIZE + 16], socket[16];
-    const char *window;
-    size_t length;
+    char what[RUNNC_CHANNEL_NAME_SIZE + 16], text[32];
+    const char *part;
 
     take_name(tender, channel, value);
     snprintf(what, sizeof what, "channel '%s'", channel->name);
     value += strlen(channel->name) + 1;
-    window = strchr(value, ',');
-    length = window != NULL ? (size_t)(window - value) : strlen(value);
-    if (value[0] != '@' || length >= sizeof socket)
-        fail("%s: '%s' is not @ and the number of a descriptor", what, value);
-    memcpy(socket, value, length);
-    socket[length] = '\0';
-    channel->fd = open_socket(socket, what);
-    if (window != NULL) {
-        const char *source = option_value(window + 1, "window");
+    part = next_part(&value, text, sizeof text, what);
+    if (part == NULL || part[0] != '@')
+        fail("%s: '%s' is not @ and the number of a descriptor", what, part != NULL ? part : "");
+    channel->fd = open_socket(part, what);
+    while ((part = next_part(&value, text, sizeof text, what)) != NULL) {
+        const char *window = option_value(part, "window"), *pipe = option_value(part, "pipe");
 
-        if (source == NULL)
-            fail("%s: expected window=@FD, got '%s'", what, window + 1);
-        map_window(tender, channel, source, what);
+        if (window != NULL && channel->window == 0)
+            map_window(tender, channel, window, what);
+        else if (pipe != NULL)
+            take_pipe(tender, &boot->channel_pipes[index], pipe, channel->name, what);
+        else
+            fail("%s: expected window=@FD, once, or pipe=@FD, got '%s'", what, part);
     }
     /* Each message that the helper takes makes room: a guest that asks and is answered would be woken twice for each. */
-    if ((errno = watch(tender, channel->fd, window != NULL ? EPOLLIN : EPOLLIN | EPOLLOUT,
+    if ((errno = watch(tender, channel->fd, channel->window != 0 ? EPOLLIN : EPOLLIN | EPOLLOUT,
                        RUNNC_EPOLL_CHANNEL + index)) != 0)
         fail_errno("%s: cannot wait for it", what);
     pinned = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)channel->fd);
@@ -129,9 +163,9 @@ static void setup(struct tender *tender)
 const struct module module_channel = {
     .name = "channel",
     .extra = RUNNC_EXTRA_CHANNEL,
-    .usage = "  --channel=NAME=@FD[,window=@FD]\n"
-             "                              extra channel: a socket to a helper, and memory shared\n"
-             "                              with it; may be repeated\n",
+    .usage = "  --channel=NAME=@FD[,window=@FD][,pipe=@FD]...\n"
+             "                              extra channel: a socket to a helper, memory shared with\n"
+             "                              it, and up to 4 pipes that it fills; may be repeated\n",
     .option = option,
     .setup = setup,
 };

@@ -77,7 +77,7 @@ struct tender {
     struct program_place program;
     const char *vnet_sources[RUNNC_VNET_MAX]; /* as given: interface or @FD */
     unsigned vnet_count;
-    const char *channels[RUNNC_CHANNELS_MAX]; /* as given: NAME=@FD[,window=@FD] */
+    const char *channels[RUNNC_CHANNELS_MAX]; /* as given: NAME=@FD[,window=@FD][,pipe=@FD]... */
     unsigned channel_count;
     int kept_fd; /* --keep; -1: none */
     struct mapped_file images[RUNNC_IMAGES_MAX]; /* the rest have no source */

@@ -2,9 +2,9 @@
 import { expect } from 'chai';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, readSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { receiveMessage, sendMessage, socketPair, windowMemfd } from '../../src/native.ts';
+import { pipePair, receiveMessage, sendMessage, socketPair, windowMemfd } from '../../src/native.ts';
 import type { Outcome } from '../unikernels/guest.ts';
 import { scratchFolder } from '../unikernels/guest.ts';
 import { abiNote, type ExtrasNote, extrasNote, manifestNote, writeKernel } from './kernel-file.ts';
@@ -329,12 +329,16 @@ describe('extras of the tender', () => {
           stdio: ['ignore', 'pipe', 'pipe', far, window ?? 'ignore'],
         });
         closeSync(far);
-        const [stdout, stderr, [end]] = await Promise.all([
+        const [stdout, stderr, [status, signal]] = await Promise.all([
           child.stdout?.toArray() ?? [],
           child.stderr?.toArray() ?? [],
-          once(child, 'close') as Promise<[number]>,
+          once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>,
         ]);
-        return { end, stdout: Buffer.concat(stdout as Buffer[]), stderr: Buffer.concat(stderr).toString() };
+        return {
+          end: status ?? signal,
+          stdout: Buffer.concat(stdout as Buffer[]),
+          stderr: Buffer.concat(stderr).toString(),
+        };
       } finally {
         closeSync(near);
       }
@@ -407,6 +411,25 @@ describe('extras of the tender', () => {
       readSync(window, content, 0, 3, 8189);
       closeSync(window);
       expect(content.toString()).to.equal('end');
+    });
+
+    it('lets the guest read what comes by its pipes, and write nothing to them', async () => {
+      const [out, into] = pipePair(65_536);
+      const options = [allowed, '--channel=files=@3,pipe=@4'];
+      writeSync(into, 'hello');
+      const read = await withChannel('pipes', options, () => undefined, out);
+      expect(read.stdout.toString(), read.stderr).to.equal('pipes=1\nread=5\nagain=11\n');
+      expect((await withChannel('pipes w', options, () => undefined, out)).end).to.equal('SIGSYS');
+      for (const [option, text] of [
+        ['--channel=files=@3,pipe=@4,pipe=@4', 'two devices'],
+        [`--channel=files=@3${',pipe=@4'.repeat(5)}`, 'more than 4 pipes'],
+        ['--channel=files=@3,pipe=@3', 'not the end of a pipe to read from'],
+      ] as const)
+        expectRefusal(await withChannel('info', [allowed, option], () => undefined, out), text);
+      const wrongEnd = await withChannel('info', options, () => undefined, into);
+      expectRefusal(wrongEnd, 'not the end of a pipe to read from');
+      closeSync(out);
+      closeSync(into);
     });
 
     it('is refused where it is no socket, has a bad name, or no window that stays', async () => {

@@ -14,6 +14,10 @@ export function compileFsx(output: string): void {
   execFileSync('gcc', [...FLAGS, '-o', output, here('fsx.c')]);
 }
 
+export function compileReaders(output: string): void {
+  execFileSync('gcc', [...FLAGS, '-pthread', '-o', output, here('readers.c')]);
+}
+
 export function compileFuzzer(output: string): void {
   execFileSync('gcc', [...FLAGS, `-I${here('../../tender/common/abi')}`, '-o', output, here('fuzz.c')]);
 }

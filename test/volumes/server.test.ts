@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { assetPath } from '../../src/assets.ts';
 import { Playground, type RunningCall } from '../support/bundle.ts';
 import { Rootfs } from '../linux-programs/rootfs.ts';
-import { compileFsx, compileFuzzer, fuzz, hostileFolders, isState } from './programs.ts';
+import { compileFsx, compileFuzzer, compileReaders, fuzz, hostileFolders, isState } from './programs.ts';
 
 describe('the file server', function () {
   this.timeout(120_000);
@@ -20,6 +20,7 @@ describe('the file server', function () {
 
   before(() => {
     compileFsx(rootfs.path('/usr/bin/fsx'));
+    compileReaders(rootfs.path('/usr/bin/readers'));
     for (const name of ['sh', 'cat', 'ls', 'ln', 'mv', 'mkdir', 'seq', 'sleep'])
       fs.symlinkSync('busybox', rootfs.path(`/usr/bin/${name}`));
   });
@@ -74,6 +75,14 @@ describe('the file server', function () {
         true,
       );
     }
+  });
+
+  it('gives large readers what the file has: several at once, on and on, in leaps, into bad memory', async () => {
+    const file = join(volume, 'file');
+    execFileSync(rootfs.path('/usr/bin/readers'), [file, 'make', '9000001']);
+    expect(execFileSync(rootfs.path('/usr/bin/readers'), [file]).toString()).to.equal('read\n');
+    const { stdout, stderr, status } = await start('volumes-readers', ['readers', '/data/file']).end();
+    expect({ stdout, stderr, status }).to.deep.equal({ stdout: 'read\n', stderr: '', status: 0 });
   });
 
   it('has all that was written before the container was killed, and nothing that was not', async () => {

@@ -65,7 +65,8 @@ enum runnc_extra {
      * network namespace (its name server). read and write on these descriptors, non-blocking: EAGAIN.
      * In the epoll set with EPOLLIN and EPOLLOUT, edge-triggered with stdio. A
      * channel may have a window, memory that guest and helper share: then without
-     * EPOLLOUT, for there messages are few and small.
+     * EPOLLOUT, for there messages are few and small. And pipes that the helper puts
+     * data into: read on them, non-blocking; they are not in the epoll set.
      */
     RUNNC_EXTRA_CHANNEL = 1u << 8,
 };
@@ -103,6 +104,7 @@ struct runnc_extras_note {
 #define RUNNC_VNET_MAX 16u
 #define RUNNC_IMAGES_MAX 64u
 #define RUNNC_CHANNELS_MAX 4u
+#define RUNNC_CHANNEL_PIPES_MAX 4u
 #define RUNNC_CHANNEL_NAME_SIZE 12u /* bytes, NUL included */
 
 /*
@@ -180,6 +182,11 @@ struct runnc_boot_info {
         uint64_t window; /* address, MAP_SHARED and writable; 0: none */
         uint64_t window_size; /* bytes */
     } channels[RUNNC_CHANNELS_MAX];
+    /* Of each channel. */
+    struct runnc_channel_pipes {
+        uint32_t count;
+        int32_t fd[RUNNC_CHANNEL_PIPES_MAX]; /* the end to read from */
+    } channel_pipes[RUNNC_CHANNELS_MAX];
 };
 
 /* epoll data.u64 beside manifest indices (< 64). */

@@ -16,6 +16,9 @@
  * mapped: requests with data name a range of it, which is the server's until the
  * reply. Only bytes of files, targets of links, listings and attribute values lie there:
  * nothing that the server decides by.
+ *
+ * A large READ may name one of the pipes on which the server sends data, which the guest alone reads: pages of the
+ * host's cache go there as they are, and are copied once, to where the program wants them.
  */
 #ifndef RUNNC_ABI_FILES_H
 #define RUNNC_ABI_FILES_H
@@ -24,15 +27,18 @@
 
 #define RUNNC_FILES_CHANNEL "files"
 #define RUNNC_FILES_PROCESS "runnc-files" /* the server's name for ps(1); src/sandbox/process.ts */
-#define RUNNC_FILES_VERSION 1u
+#define RUNNC_FILES_VERSION 2u
 #define RUNNC_FILES_WINDOW_BYTES (4u << 20)
 #define RUNNC_FILES_NAME_MAX 255u
 #define RUNNC_FILES_TARGET_MAX 4095u /* of a symbolic link */
 #define RUNNC_FILES_IO_MAX (1u << 20) /* bytes in one READ or WRITE */
 #define RUNNC_FILES_MOUNTS_MAX 64u
+#define RUNNC_FILES_PIPES 4u /* at most */
+#define RUNNC_FILES_PIPE_BYTES (1u << 20)
+#define RUNNC_FILES_PIPED_MAX (512u << 10) /* bytes in one READ by a pipe: they need not begin with a page */
 
 enum runnc_files_op {
-    /* value: RUNNC_FILES_VERSION; reply: value is the limit of fids, value2 the number of mounts. First of all. */
+    /* value: RUNNC_FILES_VERSION; reply: value is the limit of fids, value2 the number of mounts, value3 of pipes. First of all. */
     FILES_HELLO = 1,
     /* new_fid becomes the root of mount number `value`; reply: attr, value 1 if it is read-only. */
     FILES_ATTACH = 2,
@@ -55,7 +61,9 @@ enum runnc_files_op {
     FILES_UNLINK = 10, /* `name` in fid; flags: AT_REMOVEDIR or 0 */
     FILES_RENAME = 11, /* `name` in fid to name2 in new_fid; flags: RENAME_NOREPLACE, RENAME_EXCHANGE */
     FILES_READLINK = 12, /* into the window; reply: value is the length */
-    FILES_READ = 13,     /* `size` bytes at `offset` of the handle fid into the window; reply: value */
+    /* `size` bytes at `offset` of the handle fid into the window; reply: value. With flags n from 1 to the number of pipes
+     * they may be put into pipe number n instead, which the guest has emptied: value2 is 1 then. */
+    FILES_READ = 13,
     FILES_WRITE = 14,    /* out of the window; flags: FILES_APPEND; reply: value; attr; before */
     /* Entries of the handle fid from the position `offset` (0, or what an entry says), as getdents64 gives them, into the window; reply: value. */
     FILES_READDIR = 15,

@@ -234,6 +234,20 @@ static void write_window(const struct runnc_boot_info *boot)
     print_value("window_size", boot->channels[0].window_size);
     end[-3] = 'e', end[-2] = 'n', end[-1] = 'd';
 }
+
+/* Reads the first channel's pipes, the last of them until it is empty; "w": writes to it. */
+static void read_pipes(const struct runnc_boot_info *boot, const char *how)
+{
+    const struct runnc_channel_pipes *pipes = &boot->channel_pipes[0];
+    char buffer[256];
+
+    print_value("pipes", pipes->count);
+    for (uint32_t i = 0; i < pipes->count; i++)
+        print_value("read", (uint64_t)HOST(__NR_read, pipes->fd[i], buffer, sizeof buffer, 0, 0));
+    print_value("again", (uint64_t)-HOST(__NR_read, pipes->fd[pipes->count - 1], buffer, sizeof buffer, 0, 0));
+    if (how[0] == 'w')
+        HOST(__NR_write, pipes->fd[0], buffer, 1, 0, 0);
+}
 #endif
 
 /* Waits once without a limit. */
@@ -318,6 +332,8 @@ void _start(struct runnc_boot_info *boot)
         echo_channel(boot);
     else if (is(what, "window"))
         write_window(boot);
+    else if (is(what, "pipes"))
+        read_pipes(boot, value);
 #endif
     else if (is(what, "args"))
         print(value);

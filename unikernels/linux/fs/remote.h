@@ -34,10 +34,12 @@ typedef struct runnc_files_reply remote_reply;
 
 struct rpc;
 
-/* A part of the window, in units of WINDOW_UNIT bytes. */
+/* A part of the window, in units of WINDOW_UNIT bytes, and a pipe by which data may come instead. */
 #define WINDOW_UNIT (64u << 10)
 struct window {
     uint32_t first, units; /* units 0: none */
+    uint32_t pipe;         /* as a READ's flags have it; 0: none */
+    size_t piped;          /* bytes that lie in it */
 };
 
 /* At boot: finds the server. */
@@ -48,6 +50,12 @@ bool window_take(struct window *w, size_t bytes);
 /* If there is some now. */
 bool window_take_now(struct window *w, size_t bytes);
 void window_give(struct window *w);
+/* Gives it a pipe as well, if one is free. */
+void window_take_pipe(struct window *w);
+/* What a READ's reply says of its `size` bytes: how many there are, and whether in the pipe. */
+size_t window_filled(struct window *w, const remote_reply *reply, size_t size);
+/* Bytes from `skip` on, which is how many were taken before: out of the pipe if they lie there. */
+ssize_t window_to_iter(struct window *w, size_t skip, size_t want, struct iov_iter *to);
 static inline uint32_t window_offset(const struct window *w)
 {
     return w->first * WINDOW_UNIT;
@@ -119,6 +127,7 @@ struct remote_file {
     uint32_t fid; /* the handle */
     /* Regular files. */
     uint64_t expected; /* where a sequential reader goes on */
+    size_t ahead_bytes; /* what to ask for next, for one who reads on and on */
     struct read_ahead ahead[READ_AHEAD_MAX];
     unsigned ahead_count;
     struct list ahead_link; /* of all that hold parts of the window */

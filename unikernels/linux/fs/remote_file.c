@@ -1,9 +1,9 @@
 /*
  * Open files of the remote file system.
  *
- * Small reads are served from the cache, which is filled 64 KiB at a time. Large ones
- * go past it: several requests are under way, a sequential reader's reach beyond what
- * was asked for, and data is copied once, from the window to the program. Writes go
+ * Small reads are served from the cache, which is filled 64 KiB at a time. Large ones, and those
+ * that go on where the first 64 KiB end, go past it: several requests are under way, a sequential reader's reach
+ * beyond what was asked for, and data is copied once, from a pipe or the window to the program. Writes go
  * through, several at a time, and change what is cached on their way back.
  */
 #include <linux/falloc.h>
@@ -16,10 +16,11 @@
 #include "mm/kmalloc.h"
 #include "task/task.h"
 
-#define PIECE_BYTES (256u << 10) /* of a large read or write */
+#define WRITE_BYTES (256u << 10) /* a piece of a large write */
+#define READ_BYTES RUNNC_FILES_PIPED_MAX /* of a large read, at most */
 #define CACHED_BYTES WINDOW_UNIT
 #define DIRECT_MIN (64u << 10)
-#define AHEAD_BYTES (1u << 20)
+#define AHEAD_FIRST (128u << 10) /* the first piece that is read ahead; each further one has twice as much */
 #define WRITES_AT_ONCE 8
 /* The end of a file is looked at again if it is known for longer than this. */
 #define END_AGE_NS (5 * NSEC_PER_MSEC)
@@ -148,6 +149,7 @@ static struct rpc *start_read(uint32_t fid, uint64_t offset, size_t size, const 
     request.offset = offset;
     request.size = size;
     request.window = window_offset(w);
+    request.flags = w->pipe;
     return rpc_start(&request, NULL, NULL);
 }
 
@@ -198,29 +200,43 @@ static ssize_t read_cached(struct file *file, uint64_t pos, size_t want, struct 
     return done;
 }
 
+/* One who goes on where the last read ended, and has read before. */
 static bool is_sequential(const struct remote_file *rf, uint64_t pos)
 {
-    return rf->expected == pos;
+    return rf->expected == pos && pos > 0;
 }
 
-/* Requests for what is wanted from pos on, and beyond it for who reads on and on. */
-static bool top_up(struct remote_file *rf, uint64_t pos, size_t want, size_t piece)
+/* How much the next request asks for: what is wanted, and for who reads on and on more and more at a time. */
+static size_t piece_size(struct remote_file *rf, size_t wanted, bool on)
 {
-    uint64_t size = rf->file->f_inode->i_size, next = pos;
-    uint64_t end = is_sequential(rf, pos) ? pos + MAX(want, AHEAD_BYTES) : pos + want;
+    wanted = MIN(wanted, READ_BYTES);
+    if (!on)
+        return wanted;
+    size_t size = MAX(MAX(wanted, rf->ahead_bytes), AHEAD_FIRST);
+    rf->ahead_bytes = MIN(size * 2, READ_BYTES);
+    return size;
+}
+
+/* Requests for what is wanted from pos on, and beyond it for who reads on and on: then so many that others are under way. */
+static bool top_up(struct remote_file *rf, uint64_t pos, size_t want)
+{
+    uint64_t size = rf->file->f_inode->i_size, next = pos, end = pos + want;
+    bool on = is_sequential(rf, pos);
 
     if (rf->ahead_count) {
         const struct read_ahead *last = &rf->ahead[rf->ahead_count - 1];
         next = last->offset + last->size;
+        if (rf->ahead_count > READ_AHEAD_MAX / 2 && next >= end)
+            return true;
     }
-    end = MIN(end, size);
-    while (rf->ahead_count < READ_AHEAD_MAX && next < end) {
-        struct read_ahead a = {.offset = next, .size = MIN(piece, end - next), .since = clock_monotonic()};
-        /* What reaches into the next read begins with it. */
-        if (next < pos + want)
-            a.size = MIN(a.size, pos + want - next);
+    while (rf->ahead_count < READ_AHEAD_MAX && next < size) {
+        size_t piece = piece_size(rf, next < end ? end - next : 0, on);
+        struct read_ahead a = {.offset = next, .size = MIN(piece, size - next), .since = clock_monotonic()};
+        if (!a.size)
+            break;
         if (!window_take_now(&a.window, a.size) && (rf->ahead_count || !window_take(&a.window, a.size)))
             break;
+        window_take_pipe(&a.window);
         a.rpc = start_read(rf->fid, a.offset, a.size, &a.window);
         if (!a.rpc || rf->ahead_count == READ_AHEAD_MAX) {
             if (a.rpc)
@@ -272,7 +288,9 @@ static ssize_t read_piece(struct remote_file *rf, uint64_t pos, size_t want, str
     if (rf->ahead_count &&
         (rf->ahead[0].offset != pos || clock_monotonic() - rf->ahead[0].since > REMOTE_TTL_NS))
         drop_ahead(rf);
-    if (!top_up(rf, pos, want, MIN(MAX(want, DIRECT_MIN), PIECE_BYTES)))
+    if (!is_sequential(rf, pos))
+        rf->ahead_bytes = 0;
+    if (!top_up(rf, pos, want))
         return -EIO;
     struct read_ahead a = pop_ahead(rf);
     bool ended = false;
@@ -285,13 +303,13 @@ static ssize_t read_piece(struct remote_file *rf, uint64_t pos, size_t want, str
             return err;
         }
         ended = reply.value < a.size;
-        a.size = MIN(reply.value, a.size);
+        a.size = window_filled(&a.window, &reply, a.size);
     }
     if (a.offset != pos) {
         window_give(&a.window); /* two read at one position: this was the other's */
         return read_cached(rf->file, pos, want, to);
     }
-    ssize_t copied = copy_to_iter(to, (uint8_t *)window_data(&a.window) + a.skip, MIN(a.size, want));
+    ssize_t copied = window_to_iter(&a.window, a.skip, MIN(a.size, want), to);
     if (ended)
         drop_ahead(rf);
     if (copied > 0 && (size_t)copied < a.size && !ended) {
@@ -328,6 +346,13 @@ static int at_end(struct remote_inode *ri, uint64_t pos, bool *end)
     return err;
 }
 
+/* Past the cache: much at once, or on and on beyond the beginning. What is mapped is not with the server. */
+static bool is_direct(const struct remote_file *rf, uint64_t pos, size_t want)
+{
+    return (want >= DIRECT_MIN || (pos >= CACHED_BYTES && is_sequential(rf, pos))) &&
+           !remote_inode(rf->file->f_inode)->homed && may_sleep();
+}
+
 static int64_t remote_read(struct kiocb *kiocb, struct iov_iter *to)
 {
     struct remote_file *rf = remote_file(kiocb->file);
@@ -347,12 +372,12 @@ static int64_t remote_read(struct kiocb *kiocb, struct iov_iter *to)
         got = remote_read_kept(ri, kiocb->pos, want, to);
         if (!got) {
             asked = true;
-            got = want >= DIRECT_MIN && !ri->homed && may_sleep() ? read_piece(rf, kiocb->pos, want, to)
-                                                                  : read_cached(kiocb->file, kiocb->pos, want, to);
+            got = is_direct(rf, kiocb->pos, want) ? read_piece(rf, kiocb->pos, want, to)
+                                                  : read_cached(kiocb->file, kiocb->pos, want, to);
         }
         if (got <= 0)
             break;
-        if (is_sequential(rf, kiocb->pos))
+        if (rf->expected == kiocb->pos)
             rf->expected += (uint64_t)got;
         kiocb->pos += (uint64_t)got;
         done += got;
@@ -394,7 +419,7 @@ struct piece {
 static ssize_t start_piece(struct kiocb *kiocb, uint64_t pos, struct iov_iter *from, bool wait, struct piece *p)
 {
     remote_request request = remote_request_new(FILES_WRITE, remote_file(kiocb->file)->fid);
-    size_t len = MIN(from->count, PIECE_BYTES);
+    size_t len = MIN(from->count, WRITE_BYTES);
 
     if (!window_take_now(&p->window, len) && (!wait || !window_take(&p->window, len)))
         return wait ? -EIO : 0;
