@@ -3,6 +3,7 @@
  * (tender/common/abi/runnc_files.h has the protocol, docs/file-server.md the rest).
  *
  *   remote_rpc.c   requests and replies; who waits for them
+ *   remote_pipe.c  pipes by which data of large reads comes
  *   remote.c       the file system: names, attributes
  *   remote_file.c  open files: data of regular ones
  *   remote_cache.c what is kept of their data, and what is mapped
@@ -50,8 +51,6 @@ bool window_take(struct window *w, size_t bytes);
 /* If there is some now. */
 bool window_take_now(struct window *w, size_t bytes);
 void window_give(struct window *w);
-/* Gives it a pipe as well, if one is free. */
-void window_take_pipe(struct window *w);
 /* What a READ's reply says of its `size` bytes: how many there are, and whether in the pipe. */
 size_t window_filled(struct window *w, const remote_reply *reply, size_t size);
 /* Bytes from `skip` on, which is how many were taken before: out of the pipe if they lie there. */
@@ -61,6 +60,15 @@ static inline uint32_t window_offset(const struct window *w)
     return w->first * WINDOW_UNIT;
 }
 void *window_data(const struct window *w);
+
+/* remote_pipe.c: the channel's pipes, as many as the server can use. */
+void remote_pipes(uint32_t channel, uint64_t usable);
+/* Gives it a pipe as well, if one is free. */
+void window_take_pipe(struct window *w);
+/* Out of its pipe: bytes, -EFAULT, -EIO. */
+ssize_t remote_pipe_to_iter(struct window *w, size_t want, struct iov_iter *to);
+/* What is still in it nobody wants. */
+void remote_pipe_give(struct window *w);
 
 /* Sends; the reply is waited for by rpc_wait. The tag is set. NULL: the server is gone. */
 struct rpc *rpc_start(remote_request *request, const struct qstr *name, const struct qstr *name2);

@@ -13,7 +13,6 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "mm/kmalloc.h"
-#include "mm/mm.h"
 #include "task/sched.h"
 #include "task/task.h"
 #include "time/timer.h"
@@ -24,7 +23,6 @@
 #define UNITS (RUNNC_FILES_WINDOW_BYTES / WINDOW_UNIT)
 #define UNITS_ATOMIC 2u /* the last ones likewise */
 #define FORGET_MAX (sizeof(((remote_request *)0)->forget) / sizeof(uint32_t)) /* with one request */
-#define SCRATCH_BYTES (16u << 10)
 /* A reply mostly takes less: as long as others want the processor it is not given away. */
 #define SPIN_NS 30000
 
@@ -56,8 +54,6 @@ static struct {
     struct wait_queue room; /* a slot or a part of the window became free */
     struct list unsent;
     uint64_t units; /* bit n: unit n is in use */
-    const struct runnc_channel_pipes *pipes;
-    uint32_t pipes_free; /* bit n: pipe n is there and empty */
     uint32_t forget[FORGET_MAX]; /* fids that the server has not been told to forget yet */
     unsigned forget_count;
     struct timer clunk_timer;
@@ -258,13 +254,6 @@ bool window_take(struct window *w, size_t bytes)
     return false;
 }
 
-void window_take_pipe(struct window *w)
-{
-    if (!files.pipes_free) return;
-    w->pipe = 1 + (uint32_t)__builtin_ctz(files.pipes_free);
-    files.pipes_free &= files.pipes_free - 1;
-}
-
 size_t window_filled(struct window *w, const remote_reply *reply, size_t size)
 {
     size_t got = reply->error ? 0 : MIN(reply->value, size);
@@ -273,64 +262,16 @@ size_t window_filled(struct window *w, const remote_reply *reply, size_t size)
     return got;
 }
 
-static ssize_t pipe_read(struct window *w, void *to, size_t size)
-{
-    ssize_t n = host_read(files.pipes->fd[w->pipe - 1], to, MIN(size, w->piped));
-
-    if (n > 0) w->piped -= MIN((size_t)n, w->piped);
-    return n == 0 ? -EIO : n;
-}
-
-/* Into the program's memory, as far as the current piece of it goes, where the host checks the rest of what is good about it. */
-static ssize_t pipe_to_user(struct window *w, uaddr_t at, size_t len)
-{
-    if (!user_range_ok(at, len, true)) len = MIN(len, PAGE_SIZE - at % PAGE_SIZE);
-    if (!user_range_ok(at, len, true)) return -EFAULT;
-    for (bool touched = false;; touched = true) {
-        ssize_t n = pipe_read(w, (void *)at, len);
-        /* What is closed to be opened by its first touch: ours, not the host's. */
-        if (n != -EFAULT || touched || user_touch(at, len, true)) return n;
-    }
-}
-
-static ssize_t pipe_to_iter(struct window *w, size_t want, struct iov_iter *to)
-{
-    size_t done = 0;
-    ssize_t n = 0;
-
-    want = MIN(want, w->piped);
-    while (done < want && to->count > 0) {
-        size_t len;
-        uaddr_t at = iov_iter_piece(to, &len);
-        len = MIN(len, want - done);
-        n = to->kernel ? pipe_read(w, (void *)at, len) : pipe_to_user(w, at, len);
-        if (n < 0) break;
-        iov_iter_advance(to, (size_t)n);
-        done += (size_t)n;
-    }
-    return done ? (ssize_t)done : n;
-}
-
 ssize_t window_to_iter(struct window *w, size_t skip, size_t want, struct iov_iter *to)
 {
-    if (w->piped) return pipe_to_iter(w, want, to);
+    if (w->piped) return remote_pipe_to_iter(w, want, to);
     return copy_to_iter(to, (uint8_t *)window_data(w) + skip, want);
-}
-
-/* Empty again, or never used again: a server that said more than it did. */
-static void pipe_give(struct window *w)
-{
-    static uint8_t scratch[SCRATCH_BYTES];
-
-    while (w->piped && pipe_read(w, scratch, sizeof(scratch)) > 0) continue;
-    if (!w->piped) files.pipes_free |= 1u << (w->pipe - 1);
-    w->pipe = 0;
 }
 
 void window_give(struct window *w)
 {
     if (!w->units) return;
-    if (w->pipe) pipe_give(w);
+    if (w->pipe) remote_pipe_give(w);
     files.units &= ~unit_mask(w->first, w->units);
     w->units = 0;
     wake_up(&files.room);
@@ -544,7 +485,6 @@ int remote_connect(void)
     int err = rpc_call(&hello, NULL, NULL, &reply);
     if (err) return err;
     files.fid_limit = (uint32_t)MIN(reply.value, FIDS_MAX);
-    files.pipes = &host_boot_info()->channel_pipes[tag - RUNNC_EPOLL_CHANNEL];
-    files.pipes_free = (1u << MIN(MIN(reply.value3, files.pipes->count), RUNNC_FILES_PIPES)) - 1;
+    remote_pipes(tag - RUNNC_EPOLL_CHANNEL, reply.value3);
     return 0;
 }
