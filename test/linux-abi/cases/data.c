@@ -217,6 +217,47 @@ static void copying(void)
     show_stat("to");
 }
 
+/* Each length by itself, and where it begins and ends: nothing beside it changes. */
+static void every_length(void)
+{
+    static unsigned char file[12288], buf[12288];
+    static const int lengths[][2] = {{0, 140}, {500, 530}, {2030, 2130}, {4090, 4100}, {8190, 8194}};
+    static const int places[] = {0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65};
+    int fd = open("f", O_RDWR | O_CREAT, 0644);
+    long wrong = 0, done = 0;
+
+    for (size_t i = 0; i < sizeof(file); i++) file[i] = (unsigned char)(i * 7 + (i >> 8));
+    write(fd, file, sizeof(file));
+    for (size_t k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++)
+        for (int n = lengths[k][0]; n < lengths[k][1]; n++)
+            for (size_t to = 0; to < sizeof(places) / sizeof(places[0]); to++)
+                for (int from = 0; from < 40; from += 13) {
+                    int at = 256 + places[to];
+                    memset(buf, 0xee, sizeof(buf));
+                    wrong += pread(fd, buf + at, (size_t)n, from) != n || memcmp(buf + at, file + from, (size_t)n);
+                    for (int i = 1; i <= 64; i++) wrong += buf[at - i] != 0xee || buf[at + n + i - 1] != 0xee;
+                    done++;
+                }
+    say("%ld reads, %ld wrong", done, wrong);
+    for (int n = 0; n < 2200; n += 17) {
+        wrong += pwrite(fd, file + n % 61, (size_t)n, 4001) != n || pread(fd, buf, (size_t)n, 4001) != n;
+        wrong += memcmp(buf, file + n % 61, (size_t)n) != 0;
+    }
+    say("writes: %ld wrong", wrong);
+    unsigned char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(pages + 4096, 4096);
+    static const int rooms[] = {1, 2, 5, 8, 15, 16, 31, 33, 64, 100, 2047, 2100, 4096};
+    for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+        int p[2];
+        pipe(p);
+        write(p[1], file, 4096);
+        say("room for %d", rooms[i]);
+        T(read(p[0], pages + 4096 - rooms[i], 4096));
+        close(p[0]);
+        close(p[1]);
+    }
+}
+
 static void sync_calls(void)
 {
     int fd = open("f", O_RDWR | O_CREAT, 0644), p[2];
@@ -492,7 +533,7 @@ static void ioctls(void)
 
 const struct test_case cases[] = {
     CASE(read_write), CASE(seeking), CASE(positional), CASE(vectors), CASE(sparse_files), CASE(truncation),
-    CASE(allocation), CASE(copying), CASE(sync_calls), CASE(size_limit), CASE(dup_family), CASE(fd_limit),
+    CASE(allocation), CASE(copying), CASE(every_length), CASE(sync_calls), CASE(size_limit), CASE(dup_family), CASE(fd_limit),
     CASE(fcntl_flags), CASE(record_locks), CASE(open_file_locks), CASE(flocks), CASE(memfd), CASE(devices),
     CASE(ioctls), {NULL, NULL},
 };

@@ -233,15 +233,86 @@ signal_entry:
 /*
  * User copies. Each instruction that may fault has an entry in the fix-up
  * table: where to go on instead.
- *
- * size_t user_copy(void *dst, const void *src, size_t n): bytes NOT copied.
  */
+.macro fixup at, to
+    .pushsection .fixups, "a"
+    .quad \at, \to
+    .popsection
+.endm
+
+/* 32 bytes from rsi to rdi, in words. */
+.macro copy_32
+    .irp place, 0, 16
+71: mov \place(%rsi), %rax
+72: mov \place + 8(%rsi), %r8
+73: mov %rax, \place(%rdi)
+74: mov %r8, \place + 8(%rdi)
+    fixup 71b, user_fault
+    fixup 72b, user_fault
+    fixup 73b, user_fault
+    fixup 74b, user_fault
+    .endr
+.endm
+
+/* So many of the rcx bytes that are left, if there are, by a register that is as large. */
+.macro copy_part bytes, register
+    cmp $\bytes, %rcx
+    jb 73f
+71: mov (%rsi), \register
+72: mov \register, (%rdi)
+    fixup 71b, user_fault
+    fixup 72b, user_fault
+    add $\bytes, %rsi
+    add $\bytes, %rdi
+    sub $\bytes, %rcx
+73:
+.endm
+
+/* int user_copy(void *dst, const void *src, size_t n): 0 or -EFAULT. As memcpy() in lib/string.c, which says why. */
+#define STRING_MIN 2048
+#define CLOSE 64
     .globl user_copy
 user_copy:
     mov %rdx, %rcx
-10: rep movsb
-11: mov %rcx, %rax
+    cmp $STRING_MIN, %rcx
+    jae copy_long
+copy_words:
+    cmp $32, %rcx
+    jb copy_rest
+    copy_32
+    add $32, %rsi
+    add $32, %rdi
+    sub $32, %rcx
+    jmp copy_words
+copy_rest:
+    .rept 3
+    copy_part 8, %rax
+    .endr
+    copy_part 4, %eax
+    copy_part 2, %ax
+    copy_part 1, %al
+    xor %eax, %eax
     ret
+copy_long:
+    mov %edi, %eax
+    sub %esi, %eax
+    and $4095, %eax
+    cmp $CLOSE, %eax
+    jb copy_words
+    copy_32
+    mov %edi, %eax
+    and $31, %eax
+    sub $32, %rax
+    sub %rax, %rsi
+    sub %rax, %rdi
+    add %rax, %rcx
+    mov %ecx, %edx
+    and $7, %edx
+    shr $3, %rcx
+10: rep movsq
+    fixup 10b, user_fault
+    mov %rdx, %rcx
+    jmp copy_rest
 
 /* size_t user_clear(void *dst, size_t n): bytes NOT cleared. */
     .globl user_clear
@@ -313,12 +384,6 @@ xstate_restore_checked:
     xor %eax, %eax
     ret
 
-.macro fixup at, to
-    .pushsection .fixups, "a"
-    .quad \at, \to
-    .popsection
-.endm
-    fixup 10b, 11b
     fixup 12b, 13b
     fixup 14b, user_fault
     fixup 15b, user_fault

@@ -896,7 +896,7 @@ ssize_t share_difference(const struct mm *mm)
     return n;
 }
 
-size_t user_copy(void *dst, const void *src, size_t n); /* entry/gate.S */
+int user_copy(void *dst, const void *src, size_t n); /* entry/gate.S */
 
 size_t share_peek(struct mm *mm, uaddr_t addr, void *buf, size_t n)
 {

@@ -9,7 +9,7 @@
 #include "task/task.h"
 
 /* entry/gate.S */
-size_t user_copy(void *dst, const void *src, size_t n);
+int user_copy(void *dst, const void *src, size_t n);
 size_t user_clear(void *dst, size_t n);
 int user_read_u32(uint32_t *v, const void *src);
 int user_read_u64(uint64_t *v, const void *src);
@@ -22,14 +22,14 @@ int copy_from_user(void *dst, uaddr_t src, size_t n)
 {
     if (!n) return 0; /* at any address, as Linux */
     if (!user_range_ok(src, n, false)) return -EFAULT;
-    return user_copy(dst, (const void *)src, n) ? -EFAULT : 0;
+    return user_copy(dst, (const void *)src, n);
 }
 
 int copy_to_user(uaddr_t dst, const void *src, size_t n)
 {
     if (!n) return 0;
     if (!user_range_ok(dst, n, true)) return -EFAULT;
-    return user_copy((void *)dst, src, n) ? -EFAULT : 0;
+    return user_copy((void *)dst, src, n);
 }
 
 int clear_user(uaddr_t dst, size_t n)
