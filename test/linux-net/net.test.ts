@@ -101,6 +101,13 @@ describe('the Linux guest on a link', function () {
       await link.run(['iptables', '-F']);
     });
 
+    it('asks after the end of what it sent, if nobody says anything', () => goesWell('tail', GUEST));
+
+    it('goes on serving after a peer that acknowledges what it likes', async () => {
+      await goesWell('lies', GUEST, 3000);
+      await goesWell('download', GUEST, MEGABYTE);
+    });
+
     it('goes on serving after a flood of connections that nobody completes', async () => {
       await goesWell('flood', GUEST, 5000);
       await goesWell('row', GUEST, 20);

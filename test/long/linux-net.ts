@@ -1,6 +1,6 @@
 /**
- * The Linux guest's TCP/IP at length: a million malformed frames with a bound on memory, a hundred thousand short
- * connections, and the programs that people run as servers. SEED chooses the frames.
+ * The Linux guest's TCP/IP at length: a million malformed frames and a peer that lies about what it has, with a bound on memory, a
+ * hundred thousand short connections, and the programs that people run as servers. SEED chooses the frames.
  */
 import { expect } from 'chai';
 import { copyFileSync, cpSync, mkdirSync, readFileSync } from 'node:fs';
@@ -60,6 +60,22 @@ describe('the Linux guest on a link, at length', function () {
     const before = residentKiB();
     for (let done = 0, seed = Number(process.env['SEED'] ?? 1); done < FRAMES; done += AT_ONCE, seed++) {
       await goesWell('fuzz', GUEST, Math.min(AT_ONCE, FRAMES - done), seed);
+      await goesWell('row', GUEST, 5);
+    }
+    await goesWell('crowd', GUEST6, 500);
+    expect(residentKiB() - before).to.be.below(GROWTH_KIB);
+  });
+
+  it(`survives ${FRAMES / 5} acknowledgements of a peer that lies`, async () => {
+    await serve(['/usr/bin/python3', '/server.py'], 'serving');
+    await goesWell('crowd', GUEST, 500);
+    const before = residentKiB();
+    for (
+      let done = 0, seed = Number(process.env['SEED'] ?? 1);
+      done < FRAMES / 5;
+      done += AT_ONCE / 5, seed++
+    ) {
+      await goesWell('lies', GUEST, AT_ONCE / 5, seed);
       await goesWell('row', GUEST, 5);
     }
     await goesWell('crowd', GUEST6, 500);

@@ -105,9 +105,9 @@ def datagrams():
         assert sock.recv(65535) == data, size
 
 
-def tap():
+def tap(hears=0):
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-    sock.bind(('tap0', 0))
+    sock.bind(('tap0', hears))
     return sock
 
 
@@ -125,8 +125,9 @@ def ipv4(source, protocol, payload):
     return head[:10] + struct.pack('!H', ones(head)) + head[12:] + payload
 
 
-def tcp(source, port, flags, sequence=0, data=b'', to=ECHO):
-    head = struct.pack('!HHIIBBHHH', port, to, sequence, 0, 0x50, flags, 1024, 0, 0)
+def tcp(source, port, flags, sequence=0, data=b'', to=ECHO, acknowledged=0, window=1024, options=b''):
+    size = 20 + len(options)
+    head = struct.pack('!HHIIBBHHH', port, to, sequence, acknowledged, size << 2, flags, window, 0, 0) + options
     pseudo = source + bytes([10, 9, 0, 2, 0, 6]) + struct.pack('!H', len(head) + len(data))
     return head[:16] + struct.pack('!H', ones(pseudo + head + data)) + head[18:] + data
 
@@ -172,6 +173,116 @@ def fuzz():
             frame[24:26] = b'\0\0'
             frame[24:26] = struct.pack('!H', ones(bytes(frame[14:34])))
         sock.send(bytes(frame[:1514]))
+
+
+ETH_P_ALL = 3
+SYN, RST, PSH, ACK = 2, 4, 8, 16
+SACK_PERMITTED = bytes([2, 4, 1460 >> 8, 1460 & 255, 4, 2, 1, 1])
+
+
+def sack(*blocks):
+    return bytes([1, 1, 5, 2 + 8 * len(blocks)]) + b''.join(struct.pack('!II', *(x % 2 ** 32 for x in b)) for b in blocks)
+
+
+class Peer:
+    """The other end of one connection, made by hand: it says what the test wants it to say. Its numbers begin with 0."""
+    address = bytes([10, 9, 0, 77])
+
+    def __init__(self, port):
+        self.sock = tap(ETH_P_ALL)
+        self.sock.settimeout(PATIENCE)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.port = random.randrange(10000, 60000)
+        self.to = port
+        self.mine, self.theirs = random.getrandbits(32), 0
+        arp = struct.pack('!HHBBH6s4s6s4s', 1, 0x800, 6, 4, 1, ETHERNET[6:], self.address, bytes(6), bytes([10, 9, 0, 2]))
+        self.sock.send(ETHERNET + b'\x08\x06' + arp)
+        self.say(SYN, options=SACK_PERMITTED)
+        self.mine += 1
+        self.theirs = self.hear(lambda flags, *_: flags & SYN)[1] + 1
+        self.say(ACK)
+
+    def say(self, flags, acknowledged=0, window=65535, options=b'', data=b''):
+        numbers = self.mine % 2 ** 32, (self.theirs + acknowledged) % 2 ** 32
+        segment = tcp(self.address, self.port, flags, numbers[0], data, self.to, numbers[1], window, options)
+        self.sock.send(ETHERNET + b'\x08\0' + ipv4(self.address, 6, segment))
+        self.mine += len(data)
+
+    def hear(self, wanted):
+        """The first segment that is wanted: flags, number of its first byte, bytes of data."""
+        while True:
+            frame = self.sock.recv(70000)
+            if frame[12:14] != b'\x08\0' or frame[23] != 6 or frame[30:34] != self.address:
+                continue
+            segment = frame[34:14 + (struct.unpack('!H', frame[16:18])[0] or len(frame) - 14)]
+            _, port, number, _, size, flags = struct.unpack('!HHIIBB', segment[:14])
+            if port != self.port:
+                continue
+            heard = flags, (number - self.theirs) % 2 ** 32, len(segment) - (size >> 2)
+            if wanted(*heard):
+                return heard
+
+    def until(self, number):
+        """Data up to there has come."""
+        self.hear(lambda _, first, size: size and first + size >= number)
+
+    def next_data(self):
+        return self.hear(lambda _, first, size: size)[1]
+
+
+def tail():
+    """
+    Nothing tells of the loss of what was sent last: the guest sends its last segment once more before it takes everything
+    as lost. A busy machine may be too late to see that, but not always.
+    """
+    segment = 16060
+    for _ in range(20):
+        peer = Peer(SOURCE)
+        peer.say(ACK | PSH, data=b'100000')
+        peer.until(segment)
+        peer.say(ACK, segment, 2 * segment)
+        peer.until(3 * segment)
+        first = peer.next_data()
+        assert first in (segment, 2 * segment), first
+        if first == segment:
+            peer.say(RST)
+            continue
+        # Now it knows what is missing.
+        peer.say(ACK, segment, 2 * segment, sack((peer.theirs + first, peer.theirs + 3 * segment)))
+        assert peer.next_data() == segment
+        peer.say(RST)
+        return
+    raise AssertionError('never')
+
+
+def lies():
+    """A peer that acknowledges what it likes, in order or not, while it is sent data."""
+    chance = random.Random(int(os.environ.get('SEED', '1')))
+    frames = 0
+    while frames < number:
+        peer = Peer(SOURCE)
+        peer.say(ACK | PSH, data=b'3000000')
+        peer.sock.settimeout(0.002)
+        acknowledged = highest = 0
+        for _ in range(chance.randrange(2, 400)):
+            try:
+                _, first, size = peer.hear(lambda _, first, size: size)
+                if first + size < 2 ** 31:
+                    highest = max(highest, first + size)
+            except TimeoutError:
+                pass
+            near = lambda: chance.choice((acknowledged, highest, chance.randrange(acknowledged, highest + 1))) + chance.choice(
+                (0, 0, 0, 0, 1, -1, 1460, -1460, chance.randrange(-100000, 100000), chance.getrandbits(32)))
+            if chance.random() < 0.3:
+                acknowledged = chance.randrange(acknowledged, highest + 1)
+            blocks = [(peer.theirs + near(), peer.theirs + near()) for _ in range(chance.choice((0, 0, 1, 1, 2, 3, 4)))]
+            options = sack(*blocks) if blocks else b''
+            if chance.random() < 0.05 and options:
+                options = bytes(chance.getrandbits(8) if chance.random() < 0.2 else b for b in options)
+            said = acknowledged if chance.random() < 0.8 else near()
+            peer.say(ACK, said, chance.choice((65535, 65535, 65535, 30000, 1000, 0)), options)
+            frames += 1
+        peer.say(chance.choice((RST, RST | ACK)), acknowledged)
 
 
 globals()[what]()

@@ -9,6 +9,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/prot/tcp.h"
 #include "mm/page.h"
+#include "net/lwip/device.h"
 #include "net/lwip/hooks.h"
 #include "net/lwip/pool.h"
 #include "net/lwip/siphash.h"
@@ -17,6 +18,7 @@
 #define BUCKETS 8192u
 #define BUCKET_PAGES (BUCKETS * sizeof(void *) / PAGE_SIZE)
 #define EXT_ARG 0
+#define PROBE_MIN_NS (4 * NSEC_PER_MSEC) /* as Linux with its usual clock */
 
 static struct {
     struct tcp_conn **buckets;
@@ -68,6 +70,7 @@ static void destroyed(u8_t id, void *data)
 
     if (!conn) return;
     unhash(conn);
+    timer_cancel(&conn->probe);
     conn->pcb = NULL;
     list_del(&conn->half_open);
     if (conn->sock || conn->listener)
@@ -75,6 +78,7 @@ static void destroyed(u8_t id, void *data)
     if (!conn->sock) net_pool_free(conn);
 }
 
+static void probe_due(struct timer *timer);
 static err_t passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
 static const struct tcp_ext_arg_callbacks callbacks = {.destroy = destroyed, .passive_open = passive_open};
 
@@ -85,6 +89,7 @@ struct tcp_conn *conn_new(struct tcp_pcb *pcb)
     if (!conn) return NULL;
     conn->pcb = pcb;
     list_init(&conn->half_open);
+    timer_init(&conn->probe, probe_due);
     tcp_ext_arg_set(pcb, EXT_ARG, conn);
     tcp_ext_arg_set_callbacks(pcb, EXT_ARG, &callbacks);
     tcp_arg(pcb, conn);
@@ -181,12 +186,29 @@ void conn_established(struct tcp_conn *conn)
 
 /* ---- segments that go ---- */
 
+static void probe_later(struct tcp_conn *conn)
+{
+    conn->quiet_since_ns = net_now();
+    if (!timer_armed(&conn->probe)) timer_arm(&conn->probe, conn->quiet_since_ns + MAX(2 * conn->rtt_ns, PROBE_MIN_NS));
+}
+
+static void data_goes(struct tcp_conn *conn, uint32_t seq)
+{
+    if (!conn->timing && seq == conn->pcb->snd_nxt) {
+        conn->timing = true;
+        conn->rtt_seq = seq;
+        conn->rtt_from_ns = net_now();
+    }
+    probe_later(conn);
+}
+
 u32_t *net_tcp_options(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options)
 {
-    (void)p;
-    (void)header;
-    const struct tcp_conn *conn = pcb ? conn_of(pcb) : NULL;
+    struct tcp_conn *conn = pcb ? conn_of(pcb) : NULL;
+
     conns.sending_mss = conn ? conn->wire_mss : 0;
+    if (conn && pcb->state >= ESTABLISHED && p->tot_len > TCPH_HDRLEN_BYTES(header))
+        data_goes(conn, lwip_ntohl(header->seqno));
     return options;
 }
 
@@ -327,7 +349,75 @@ static void take_back(struct tcp_pcb *pcb)
         seg->flags &= (u8_t)~SEG_RESENT;
         insert_sorted(&pcb->unacked, seg);
     }
+    /* The window may have shrunk meanwhile, and lwIP taken nothing to be under way: it asks for the window then. */
+    if (pcb->unacked) pcb->persist_backoff = 0;
     if (!pcb->unsent) pcb->unsent_oversize = 0;
+}
+
+static void send_again(struct tcp_conn *conn)
+{
+    conn->timing = false; /* which of the two an answer would be to is not known (Karn's rule) */
+    conn->pcb->rttest = 0;
+    tcp_output(conn->pcb);
+    take_back(conn->pcb);
+}
+
+/* ---- the end of what was sent: RFC 8985, section 7 ---- */
+
+/*
+ * Losses are found by what arrives after them, and nothing comes after the last segment, nor after its acknowledgement.
+ * So after two round trips without any sign of the peer one segment is sent that it will answer.
+ */
+static void probe(struct tcp_conn *conn)
+{
+    struct tcp_pcb *pcb = conn->pcb;
+    struct tcp_seg **at = &pcb->unacked;
+    const bool has_holes = conn->recovering || sacked_bytes(pcb) > 0;
+
+    conn->probed = true;
+    if (!has_holes && pcb->unsent && seg_end(pcb->unsent) - pcb->lastack <= pcb->snd_wnd) {
+        pcb->cwnd = MAX(pcb->cwnd, seg_end(pcb->unsent) - pcb->lastack);
+        tcp_output(pcb);
+        return;
+    }
+    /* The first hole, or else the last segment. */
+    while ((*at)->next && (!has_holes || (*at)->flags & SEG_SACKED)) at = &(*at)->next;
+    struct tcp_seg *seg = *at;
+    *at = seg->next;
+    seg->flags = (u8_t)((seg->flags & ~SEG_ROUND) | SEG_RESENT | conn->round);
+    insert_sorted(&pcb->unsent, seg);
+    pcb->cwnd = MAX(pcb->cwnd, seg_end(seg) - pcb->lastack);
+    send_again(conn);
+}
+
+static void probe_due(struct timer *timer)
+{
+    struct tcp_conn *conn = container_of(timer, struct tcp_conn, probe);
+    const struct tcp_pcb *pcb = conn->pcb;
+
+    if (!pcb->unacked || pcb->state < ESTABLISHED || pcb->flags & TF_RTO || conn->probed) return;
+    /* One segment's acknowledgement may be held back for as long as the retransmission timer. */
+    if (pcb->snd_nxt - pcb->lastack <= conn->wire_mss) return;
+    net_enter();
+    const int64_t due = conn->quiet_since_ns + MAX(2 * conn->rtt_ns, PROBE_MIN_NS);
+    if (due > net_now())
+        timer_arm(timer, due);
+    else
+        probe(conn);
+    net_leave();
+}
+
+/* An acknowledgement, also of nothing new. */
+static void heard(struct tcp_conn *conn, uint32_t ack)
+{
+    if (conn->pcb->flags & TF_RTO) conn->timing = false;
+    if (conn->timing && TCP_SEQ_GT(ack, conn->rtt_seq)) {
+        const int64_t rtt_ns = MAX(net_now() - conn->rtt_from_ns, 1);
+        conn->rtt_ns += conn->rtt_ns ? (rtt_ns - conn->rtt_ns) / 8 : rtt_ns;
+        conn->timing = false;
+    }
+    if (TCP_SEQ_GT(ack, conn->pcb->lastack)) conn->probed = false;
+    if (TCP_SEQ_LT(ack, conn->pcb->snd_nxt)) probe_later(conn);
 }
 
 signed char net_tcp_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, uint16_t optlen, uint16_t opt1len,
@@ -341,6 +431,7 @@ signed char net_tcp_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, uint16_
     if (!conn || pcb->state < ESTABLISHED || !(TCPH_FLAGS(header) & TCP_ACK) || !pcb->unacked ||
         TCP_SEQ_GT(ack, pcb->snd_nxt) || TCP_SEQ_LT(ack, pcb->lastack))
         return ERR_OK;
+    heard(conn, ack);
     if (conn->recovering && (TCP_SEQ_GEQ(ack, conn->recover) || pcb->flags & TF_RTO)) conn->recovering = false;
     if (optlen < 10 || opt2 || pcb->flags & TF_RTO) return ERR_OK;
     uint32_t highest = read_sack(pcb, ack, (const uint8_t *)(header + 1), optlen);
@@ -352,11 +443,7 @@ signed char net_tcp_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, uint16_
     /* lwIP shall not begin a recovery of its own, nor inflate the window for each duplicate. */
     tcp_set_flags(pcb, TF_INFR);
     pcb->dupacks = 0;
-    if (resend_holes(conn, ack, highest)) {
-        pcb->rttest = 0;
-        tcp_output(pcb);
-        take_back(pcb);
-    }
+    if (resend_holes(conn, ack, highest)) send_again(conn);
     return ERR_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "lib/list.h"
 #include "lib/types.h"
 #include "lwip/ip_addr.h"
+#include "time/timer.h"
 
 struct tcp_pcb;
 struct tcp_pcb_listen;
@@ -28,6 +29,13 @@ struct tcp_conn {
     uint32_t recover;
     uint8_t round;             /* which of two, of what is sent again */
     uint32_t round_end;        /* what is first sent after the round before */
+    int64_t rtt_ns;            /* smoothed (RFC 6298); 0: not known yet */
+    bool timing;               /* what is sent at rtt_seq, since rtt_from_ns */
+    uint32_t rtt_seq;
+    int64_t rtt_from_ns;
+    struct timer probe;        /* the end of what was sent may be lost: RFC 8985, section 7 */
+    bool probed;               /* since something was acknowledged */
+    int64_t quiet_since_ns;    /* neither data sent nor an acknowledgement received */
 };
 
 #define IPPROTO_TCP_NUMBER 6u

@@ -90,6 +90,8 @@ void tap_flush(void);
 /* timers.c: lwIP's clocks, which stand still while nothing needs them. */
 void net_timers_init(void);
 void net_timers_catch_up(void);
+/* When lwIP was entered, ns of the monotonic clock. */
+int64_t net_now(void);
 void net_timers_arm(void);
 /* Neighbours are being asked for, or fragments wait: the clock of one second goes on for a while. */
 void net_timers_slow(uint32_t seconds);

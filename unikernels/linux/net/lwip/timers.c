@@ -21,7 +21,13 @@ static struct {
     struct timer tcp, slow;
     int64_t tcp_last_ns, slow_last_ns; /* up to where time is counted */
     int64_t slow_until_ns;
+    int64_t now;
 } clocks;
+
+int64_t net_now(void)
+{
+    return clocks.now;
+}
 
 u32_t sys_now(void)
 {
@@ -116,7 +122,7 @@ void net_timers_init(void)
 
 void net_timers_catch_up(void)
 {
-    int64_t now = clock_monotonic();
+    int64_t now = clocks.now = clock_monotonic();
 
     if (now - clocks.slow_last_ns >= NSEC_PER_SEC) slow_ticks(now);
     if (now - clocks.tcp_last_ns >= 4 * TCP_TICK_NS) {
@@ -133,7 +139,7 @@ void net_timers_slow(uint32_t seconds)
 
 void net_timers_arm(void)
 {
-    int64_t now = clock_monotonic(), soon = now + TCP_TICK_NS;
+    int64_t now = clocks.now, soon = now + TCP_TICK_NS;
 
     if ((tcp_active_pcbs || tcp_tw_pcbs) && (!timer_armed(&clocks.tcp) || clocks.tcp.deadline_ns > soon))
         timer_arm(&clocks.tcp, soon);
