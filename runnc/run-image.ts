@@ -54,7 +54,7 @@ async function runChecked(call: Call): Promise<number> {
   try {
     const own = `${unpacked.containers}/${id}-${randomBytes(4).toString('hex')}`;
     const { spec, files, volumes } = unpacked.spec(requestOf(call, id), own);
-    const { rootfs } = unpacked.image;
+    const { rootfs, contentId } = unpacked.image;
     for (const volume of volumes) if (volume.name !== undefined) await makeNamedVolume(volume, rootfs);
     const ownVolumes = volumes.filter(({ name }) => name === undefined);
     const hasData = ownVolumes.length > 0 || options.flag('detach');
@@ -65,7 +65,7 @@ async function runChecked(call: Call): Promise<number> {
     const create: CreateOptions = {
       ...createOptions(call),
       id,
-      bundle: { spec, files, ...(hasData ? { data: { folder: own, fill } } : {}) },
+      bundle: { spec, contentId, files, ...(hasData ? { data: { folder: own, fill } } : {}) },
       strace: options.flag('strace'),
       stdio: () => stdio(call, own, opened),
     };

@@ -39,6 +39,8 @@ import { Unpacker, type UnpackOptions } from './unpack.ts';
 export interface UnpackedImage {
   /** Absolute path of the folder. Not to be changed. */
   readonly rootfs: string;
+  /** What its content is known by: see OpenRootfsOptions. */
+  readonly contentId: string;
   /** It may be removed from now on. */
   close(): void;
 }
@@ -60,6 +62,11 @@ const HEX = /^[0-9a-f]{64}$/;
 export function chainId(diffIds: readonly string[]): string {
   const [first = digestOf(''), ...others] = diffIds;
   return others.reduce((chain, diffId) => digestOf(`${chain} ${diffId}`), first);
+}
+
+/** Only root's has the owners and devices of the layers. */
+function contentId(hex: string): string {
+  return `sha256:${hex} unpacked by ${process.geteuid?.() === 0 ? 'root' : 'a user'}`;
 }
 
 export class RootfsStore {
@@ -135,7 +142,7 @@ export class RootfsStore {
     const fd = openSync(`${path}/entry.json`, constants.O_RDONLY);
     futimesSync(fd, new Date(), new Date());
     closeSync(fd);
-    return { rootfs: `${path}/rootfs`, close: () => closeSync(lock) };
+    return { rootfs: `${path}/rootfs`, contentId: contentId(hex), close: () => closeSync(lock) };
   }
 
   async #unpack(hex: string, store: ImageStore, image: Image): Promise<void> {

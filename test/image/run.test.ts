@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type CallOptions, Playground, type Result } from '../support/bundle.ts';
+import { run as runProgram } from '../support/command.ts';
 import { GREETING, writeImage } from '../support/images.ts';
 import { writeLinuxArchive } from '../support/linux-image.ts';
 import { onTerminal } from '../support/terminal.ts';
@@ -319,6 +320,26 @@ describe('runnc run IMAGE', function () {
     const second = await unpack();
     expect(second.key).to.equal(first.key);
     expect(readdirSync(join(unpacked, second.key)).sort()).to.deep.equal(['entry.json', 'lock', 'rootfs']);
+  });
+
+  it('a second time looks at none of its files but the program and the accounts', async () => {
+    await prints(['linux:1']);
+    const trace = join(host.folder, 'trace');
+    const words = ['-f', '-y', '-qq', '-o', trace, '-e', 'trace=open,openat,openat2'];
+    const command = ['--root', host.root, 'run', '--store', store, '--rm', 'linux:1', 'id'];
+    const { status, stderr } = await runProgram('strace', [...words, runtime, ...command]);
+    expect(status, stderr).to.equal(0);
+    const [key = ''] = readdirSync(join(store, 'unpacked/entries'));
+    const rootfs = join(store, 'unpacked/entries', key, 'rootfs');
+    const opened = readFileSync(trace, 'latin1')
+      .split('\n')
+      .flatMap((line) => / = \d+<(\/.*)>$/.exec(line)?.[1] ?? [])
+      .filter((path) => path.startsWith(`${rootfs}/`))
+      .map((path) => path.slice(rootfs.length));
+    expect(opened).to.include('/bin/busybox');
+    expect(
+      opened.filter((path) => !['/bin/busybox', '/etc/passwd', '/etc/group'].includes(path)),
+    ).to.deep.equal([]);
   });
 
   it('shows, names and removes images', async () => {
