@@ -1,6 +1,6 @@
 /** `runnc save`: an archive to a file, which appears when it is whole, or to standard output. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { errnoOf, errorMessage, RunncError } from '../src/errors.ts';
+import { RunncError } from '../src/errors.ts';
+import { writeArchiveFile } from '../src/image/archive-file.ts';
 import { saveArchive } from '../src/image/archive-save.ts';
 import type { ImageStore, StoredImage } from '../src/image/store.ts';
 import { theImage, withStore } from './image-call.ts';
@@ -21,8 +21,7 @@ export function run(call: Call): Promise<number> {
     const images: StoredImage[] = [];
     for (const name of operands) images.push(await named(store, name));
     const archive = saveArchive(store, images, format);
-    if (file === undefined || file === '-') await writeTo(1, archive, 'standard output');
-    else await writeFile(file, archive);
+    await writeArchiveFile(file ?? '-', archive);
     return 0;
   });
 }
@@ -30,38 +29,4 @@ export function run(call: Call): Promise<number> {
 async function named(store: ImageStore, name: string): Promise<StoredImage> {
   const image = await theImage(store, name);
   return image.reference === undefined ? image : { ...image, reference: normalizeReference(image.reference) };
-}
-
-async function writeFile(file: string, archive: AsyncIterable<Uint8Array>): Promise<void> {
-  const temporary = `${file}.${crypto.randomUUID().slice(0, 8)}.partial`;
-  try {
-    const fd = openSync(temporary, 'wx', 0o666);
-    try {
-      await writeTo(fd, archive, file);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(temporary, file);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    if (error instanceof RunncError) throw error;
-    throw new RunncError('HOST', `save: ${file} cannot be written: ${errorMessage(error)}`);
-  }
-}
-
-async function writeTo(fd: number, archive: AsyncIterable<Uint8Array>, where: string): Promise<void> {
-  for await (const chunk of archive) {
-    for (let done = 0; done < chunk.length;) {
-      try {
-        done += writeSync(fd, chunk, done);
-      } catch (error) {
-        if (errnoOf(error) === 'EAGAIN') {
-          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-          continue;
-        }
-        throw new RunncError('HOST', `save: ${where} cannot be written: ${errorMessage(error)}`);
-      }
-    }
-  }
 }

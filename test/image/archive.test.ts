@@ -1,7 +1,10 @@
 import { expect } from 'chai';
-import { readdirSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { RunncError } from '../../src/errors.ts';
+import { writeArchiveFile } from '../../src/image/archive-file.ts';
 import { loadArchive, type LoadOptions } from '../../src/image/archive-load.ts';
 import { saveArchive } from '../../src/image/archive-save.ts';
 import { mediaTypes } from '../../src/image/descriptor.ts';
@@ -38,7 +41,7 @@ describe('archives of images', () => {
       await store.tag('two', two);
       const saved = await read(saveArchive(store, store.list(), format));
       expect(await read(saveArchive(store, store.list(), format))).to.deep.equal(saved);
-      const names = (await import('node:child_process')).execFileSync('tar', ['-t'], {
+      const names = execFileSync('tar', ['-t'], {
         input: saved,
         encoding: 'utf8',
       });
@@ -53,6 +56,32 @@ describe('archives of images', () => {
       for (const { descriptor } of images) expect(store.missingPart(descriptor)).to.equal(undefined);
     });
   }
+
+  it('goes to a file as a whole or not at all, and leaves a device what it is', async () => {
+    const image = await putImage(store, { layers: [[{ name: 'a', content: 'x' }]] });
+    const archive = (): AsyncIterable<Uint8Array> =>
+      saveArchive(store, [{ descriptor: image }], 'docker-archive');
+    const file = join(folder.folder, 'out.tar');
+    writeFileSync(file, 'old');
+    async function* broken(): AsyncGenerator<Uint8Array> {
+      for await (const chunk of archive()) {
+        yield chunk;
+        throw new RunncError('INVALID', 'broken');
+      }
+    }
+    expect(await failureOf(writeArchiveFile(file, broken()))).to.equal('broken');
+    expect(readFileSync(file, 'utf8')).to.equal('old');
+    await writeArchiveFile(file, archive());
+    expect(readFileSync(file)).to.deep.equal(await read(archive()));
+    const device = join(folder.folder, 'null');
+    execFileSync('mknod', [device, 'c', '1', '3']);
+    await writeArchiveFile(device, archive());
+    expect(lstatSync(device).isCharacterDevice()).to.equal(true);
+    expect(await failureOf(writeArchiveFile(folder.folder, archive()))).to.match(
+      / cannot be written: EISDIR/,
+    );
+    expect(readdirSync(folder.folder).filter((name) => name.includes('partial'))).to.deep.equal([]);
+  });
 
   it('an image for several platforms is saved and loaded whole', async () => {
     const amd = await putImage(store, { layers: [[{ name: 'a', content: 'x' }]] });

@@ -1,7 +1,7 @@
 /** What callers parse: log, standard error, exit statuses, the words of errors. */
 import { expect } from 'chai';
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { specSchema } from '../../src/oci/spec-schema.ts';
 import { validate } from '../../src/oci/schema.ts';
@@ -240,6 +240,14 @@ describe('the command line', () => {
   it('needs no environment at all', async () => {
     const { status, stdout } = await host.runnc(['run', '-b', host.bundle('hello'), 'bare'], { env: {} });
     expect({ status, stdout }).to.deep.equal({ status: 0, stdout: 'Hello from a unikernel\n' });
+  });
+
+  it('leaves a device what it is that is given as the pid file', async () => {
+    const device = join(host.folder, 'null');
+    execFileSync('mknod', [device, 'c', '1', '3']);
+    const args = ['run', '-b', host.bundle('hello'), '--pid-file', device, 'device'];
+    expect((await host.runnc(args)).status).to.equal(0);
+    expect(lstatSync(device).isCharacterDevice()).to.equal(true);
   });
 
   it('leaves no file behind where a failed create wanted a pid file', async () => {

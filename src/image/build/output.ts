@@ -1,6 +1,7 @@
 /** Where a built image goes beside the store: --output type=…,dest=… */
-import { mkdirSync, openSync, closeSync, writeSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError, shorten } from '../../errors.ts';
+import { writeArchiveFile } from '../archive-file.ts';
 import { decompress } from '../decompress.ts';
 import { openImage } from '../platform.ts';
 import type { ImageStore, StoredImage } from '../store.ts';
@@ -58,27 +59,8 @@ export async function writeOutput(
       return unpack(store, images, dest, onWarning);
     default: {
       const { saveArchive } = await import('../archive-save.ts');
-      await writeFile(saveArchive(store, images, type === 'docker' ? 'docker-archive' : type), dest);
+      await writeArchiveFile(dest, saveArchive(store, images, type === 'docker' ? 'docker-archive' : type));
     }
-  }
-}
-
-/** The file appears as a whole. */
-async function writeFile(source: AsyncIterable<Uint8Array>, dest: string): Promise<void> {
-  const path = dest === '-' ? undefined : `${dest}.${crypto.randomUUID()}`;
-  let fd = 1;
-  try {
-    if (path !== undefined) fd = openSync(path, 'wx', 0o644);
-    for await (const chunk of source) {
-      for (let done = 0; done < chunk.length;) done += writeSync(fd, chunk, done);
-    }
-    if (path !== undefined) renameSync(path, dest);
-  } catch (error) {
-    if (error instanceof RunncError) throw error;
-    throw new RunncError('HOST', `${dest} cannot be written: ${errorMessage(error)}`, { cause: error });
-  } finally {
-    if (fd !== 1) closeSync(fd);
-    if (path !== undefined) rmSync(path, { force: true });
   }
 }
 

@@ -1,8 +1,9 @@
 /** RUN: the program of a stage in a container of our own, without a network, its output told line by line. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { Container } from '../../container/container.ts';
 import { shellStatus } from '../../container/run.ts';
-import { RunncError, shorten } from '../../errors.ts';
+import { errnoOf, RunncError, shorten } from '../../errors.ts';
+import { makeNode } from '../../native.ts';
 import type { Mount, Spec } from '../../oci/spec.ts';
 import { templateSpec } from '../../oci/spec-template.ts';
 import { withVariable } from './config-instructions.ts';
@@ -32,6 +33,8 @@ const CAPABILITIES = [
 ].map((name) => `CAP_${name}`);
 /** Between two looks at what was printed. */
 const POLL_MS = 100;
+/** stat(2) */
+const S_IFIFO = 0o010000;
 const SIGKILL = 9;
 
 /** Throws INVALID if the program fails or is interrupted, and what the creation of containers throws. */
@@ -41,26 +44,28 @@ export async function runProgram(
   step: StepObserver,
   onWarning: (message: string) => void,
 ): Promise<void> {
-  const outputPath = `${root.folder}/output`;
-  const outputFd = openSync(outputPath, 'w');
+  const output = new Output(root.folder, step);
   const nullFd = openSync('/dev/null', 'r');
-  const output = new OutputTail(outputPath, step);
   try {
     const container = await Container.create({
       id: root.containerId,
       bundle: { spec: specOf(program, root), files: { ...program.files, hosts: HOSTS } },
-      stdio: [nullFd, outputFd, outputFd],
+      stdio: [nullFd, output.fd, output.fd],
       onWarning,
     });
     const status = await runToEnd(container, onWarning);
     output.finish();
-    if (status === 0) return;
+    if (status === 0 && output.lostBy === undefined) return;
+    if (status === 0)
+      throw new RunncError(
+        'HOST',
+        `not all that the program changed can be kept: ${reasonOf(output.lostBy)}`,
+      );
     const last = output.lastLine === '' ? '' : `: ${shorten(output.lastLine)}`;
     throw new RunncError('INVALID', `the program ended with status ${String(status)}${last}`);
   } finally {
     output.close();
     closeSync(nullFd);
-    closeSync(outputFd);
   }
 }
 
@@ -126,21 +131,53 @@ function specOf({ args, files, env, cwd, user, mounts }: Program, root: StageRoo
   };
 }
 
-/** Follows a file that grows. */
-class OutputTail {
-  readonly #fd: number;
+/** The guest kernel's word that the root on the host is not what the program left (unikernels/linux/fs/writeback.c). */
+const LOST = /^runnc: not all changes of the container's root reach the bundle's rootfs \(error (\d+)\)$/m;
+
+/** errno(3) */
+const REASONS: Readonly<Record<string, string>> = {
+  '28': 'no space left on the device',
+  '122': 'disk quota exceeded',
+};
+
+/** EINVAL and EOVERFLOW are of owners that the host's user has not. */
+function reasonOf(errno = ''): string {
+  const isOwner = process.geteuid?.() !== 0 && (errno === '22' || errno === '75');
+  return isOwner ? 'files of several users need root' : (REASONS[errno] ?? `error ${errno}`);
+}
+
+/** What a program prints, through a fifo: unlike a file it takes what is said of a disk that is full. */
+class Output {
+  /** To write to. */
+  readonly fd: number;
+  readonly #readFd: number;
   readonly #step: StepObserver;
   readonly #timer: NodeJS.Timeout;
   readonly #decoder = new TextDecoder();
-  #position = 0;
+  readonly #buffer = Buffer.alloc(64 * 1024);
   #last = '';
+  #lostBy: string | undefined;
 
-  constructor(path: string, step: StepObserver) {
-    this.#fd = openSync(path, 'r');
+  constructor(folder: string, step: StepObserver) {
+    const name = `output-${crypto.randomUUID()}`;
+    const folderFd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      makeNode(folderFd, Buffer.from(name), S_IFIFO | 0o600);
+    } finally {
+      closeSync(folderFd);
+    }
+    // A fifo is opened to write only where it is read.
+    this.#readFd = openSync(`${folder}/${name}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    this.fd = openSync(`${folder}/${name}`, constants.O_WRONLY);
     this.#step = step;
     this.#timer = setInterval(() => {
       this.#read();
     }, POLL_MS);
+  }
+
+  /** errno, if not all changes of the root have reached the host. */
+  get lostBy(): string | undefined {
+    return this.#lostBy;
   }
 
   /** The last one that is not empty. */
@@ -155,18 +192,27 @@ class OutputTail {
 
   close(): void {
     clearInterval(this.#timer);
-    closeSync(this.#fd);
+    closeSync(this.#readFd);
+    closeSync(this.fd);
   }
 
   #read(): void {
-    while (fstatSync(this.#fd).size > this.#position) {
-      const buffer = Buffer.alloc(64 * 1024);
-      const count = readSync(this.#fd, buffer, 0, buffer.length, this.#position);
-      if (count === 0) return;
-      this.#position += count;
-      const text = this.#decoder.decode(buffer.subarray(0, count), { stream: true });
-      this.#last = (this.#last + text).slice(-1000);
+    for (let count = this.#readSome(); count > 0; count = this.#readSome()) {
+      const text = this.#decoder.decode(this.#buffer.subarray(0, count), { stream: true });
+      this.#last += text;
+      this.#lostBy ??= LOST.exec(this.#last)?.[1];
+      this.#last = this.#last.slice(-1000);
       this.#step.output(text);
+    }
+  }
+
+  /** 0: there is nothing now. */
+  #readSome(): number {
+    try {
+      return readSync(this.#readFd, this.#buffer, 0, this.#buffer.length, null);
+    } catch (error) {
+      if (errnoOf(error) === 'EAGAIN') return 0;
+      throw error;
     }
   }
 }
