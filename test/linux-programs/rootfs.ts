@@ -69,7 +69,7 @@ export class Rootfs {
   add(...programs: readonly string[]): void {
     for (const program of programs) {
       copyFileSync(realpathSync(program), this.path(`/usr/bin/${basename(program)}`));
-      this.#addLibraries(program);
+      this.addLibraries(program);
     }
   }
 
@@ -84,7 +84,7 @@ export class Rootfs {
       filter: (source) => !LEFT_OUT.has(basename(source)) && !basename(source).startsWith('config-'),
     });
     const modules = execFileSync('find', [`${PYTHON}/lib-dynload`, '-name', '*.so'], { encoding: 'utf8' });
-    for (const module of modules.trim().split('\n')) this.#addLibraries(module);
+    for (const module of modules.trim().split('\n')) this.addLibraries(module);
     for (const library of ['libssl.so.3', 'libcrypto.so.3', 'libsqlite3.so.0']) {
       this.#copyLibrary(`/usr/lib/x86_64-linux-gnu/${library}`);
     }
@@ -102,10 +102,10 @@ export class Rootfs {
         return void execFileSync('gcc', ['-static-pie', ...c]);
       case 'dynamic':
         execFileSync('gcc', ['-pie', '-fPIE', ...c]);
-        return this.#addLibraries(output);
+        return this.addLibraries(output);
       case 'dynamic-nopie':
         execFileSync('gcc', ['-no-pie', ...c]);
-        return this.#addLibraries(output);
+        return this.addLibraries(output);
       case 'musl-static':
         return void execFileSync('musl-gcc', ['-static', ...c]);
       case 'musl-dynamic':
@@ -156,7 +156,8 @@ export class Rootfs {
     return bundle;
   }
 
-  #addLibraries(program: string): void {
+  /** What a program of this machine, or one made here, is linked to. */
+  addLibraries(program: string): void {
     let libraries: string;
     try {
       libraries = execFileSync('ldd', [program], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });

@@ -505,8 +505,9 @@ static int forget_common(struct mm *mm, const struct vma *v, uaddr_t start, uadd
 }
 
 /* madvise(MADV_DONTNEED) where nobody else has anything. */
-static int forget_alone(const struct vma *v, uaddr_t start, uaddr_t end)
+static int forget_alone(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end)
 {
+    share_drop(mm, start, end); /* left from when somebody had */
     if (v->file && v->prot & PROT_EXEC) patch_forget(start, end);
     if (v->file && !(v->flags & VMA_SEGMENT)) {
         memory_release(start, end);
@@ -530,7 +531,7 @@ static int forget(struct mm *mm, const struct vma *v, uaddr_t start, uaddr_t end
     for (uaddr_t a = start; a < end && !err; a = alone.end) {
         if (!share_alone(mm, a, end, &alone)) alone = (struct range){end, end};
         if (a < alone.start) err = forget_common(mm, v, a, alone.start);
-        if (!err && alone.start < alone.end) err = forget_alone(v, alone.start, alone.end);
+        if (!err && alone.start < alone.end) err = forget_alone(mm, v, alone.start, alone.end);
     }
     return err;
 }
@@ -783,6 +784,8 @@ long mm_advise(struct mm *mm, uaddr_t addr, size_t len, int advice)
             if (v->flags & VMA_LOCKED) return -EINVAL;
             if (advice == MADV_FREE && (v->file || v->flags & VMA_SHARED)) return -EINVAL;
             int err = forget(mm, v, MAX(addr, v->start), MIN(addr + len, v->end));
+            if (err == -ENOMEM && (keep_drop() | file_cache_drop() | (reclaim_untouched() > 0)))
+                err = forget(mm, v, MAX(addr, v->start), MIN(addr + len, v->end));
             if (err) return err;
         }
     }

@@ -585,17 +585,34 @@ static int prepare_claim(const struct mm *mm, uaddr_t start, uaddr_t end)
     return 0;
 }
 
+/* What could not be claimed is common again, as far as it was: nobody may write to it unseen. */
+static void close_unclaimed(uaddr_t start, uaddr_t end)
+{
+    memory_protect(start, end, PROT_READ);
+    for (uaddr_t page = start; page < end; page += PAGE_SIZE) {
+        struct place *place = place_find(page);
+        if (place) place->prot = PROT_READ;
+    }
+}
+
 int share_claim(struct mm *mm, uaddr_t start, uaddr_t end)
 {
     struct range r;
 
     for (uaddr_t a = start; common(mm, a, end, &r); a = r.end) {
+        uaddr_t page = r.start;
         int err = prepare_claim(mm, r.start, r.end);
-        if (!err && !memory_open(r.start, r.end, PROT_READ | PROT_WRITE)) err = -ENOMEM;
+        bool open = !err && memory_open(r.start, r.end, PROT_READ | PROT_WRITE);
+        if (!err && !open) err = -ENOMEM;
         share.resident = mm;
-        for (uaddr_t page = r.start; page < r.end && !err; page += PAGE_SIZE)
-            if (!claim_page(mm, page)) err = -ENOMEM;
+        while (!err && page < r.end) {
+            if (claim_page(mm, page))
+                page += PAGE_SIZE;
+            else
+                err = -ENOMEM;
+        }
         if (!err) continue;
+        if (open) close_unclaimed(page, r.end);
         share_drop(mm, start, end);
         return err;
     }
