@@ -14,6 +14,7 @@
       'target_name': 'runnc',
       'sources': [
         'tender/addon/addon.cc',
+        'tender/addon/content.cc',
         'tender/addon/error.cc',
         'tender/addon/file.cc',
         'tender/addon/poller.cc',

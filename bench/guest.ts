@@ -1,9 +1,10 @@
 /** A Linux program under the tender alone, as runnc starts it: what its own start-up costs is not in the figures. */
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeBootConfig } from '../src/guest/boot-config.ts';
-import { findFixedProgram } from '../src/rootfs/fixed-program.ts';
+import { findFixedProgram } from '../src/rootfs/segments-file.ts';
 import { openRootfsImage } from '../src/rootfs/open.ts';
+import type { RootfsImage } from '../src/rootfs/rootfs-image.ts';
 import { linuxAddressSpaceMib } from '../src/sandbox/guest-memory.ts';
 import { MOUNTS } from '../test/linux-abi/guest.ts';
 import type { Rootfs } from '../test/linux-programs/rootfs.ts';
@@ -15,28 +16,23 @@ const MEMORY_LIMIT_BYTES = 1n << 32n;
 export class TenderGuest {
   readonly #folder: string;
   readonly #rootfs: Rootfs;
-  readonly #entry: string;
-  readonly #segments: { readonly fd: number; readonly sizeBytes: number } | undefined;
+  readonly #image: RootfsImage;
   #configs = 0;
 
-  private constructor(
-    folder: string,
-    rootfs: Rootfs,
-    entry: string,
-    segments: { readonly fd: number; readonly sizeBytes: number } | undefined,
-  ) {
+  private constructor(folder: string, rootfs: Rootfs, image: RootfsImage) {
     this.#folder = folder;
     this.#rootfs = rootfs;
-    this.#entry = entry;
-    this.#segments = segments;
+    this.#image = image;
   }
 
   /** @param folder for the image and the boot configs; the caller removes it */
   static async of(rootfs: Rootfs, folder: string): Promise<TenderGuest> {
     const cacheDir = join(folder, 'cache');
-    const image = await openRootfsImage({ rootfs: rootfs.folder, format: 'erofs', cacheDir });
-    const [key = ''] = readdirSync(join(cacheDir, 'entries'));
-    return new TenderGuest(folder, rootfs, join(cacheDir, 'entries', key), image.segments);
+    return new TenderGuest(
+      folder,
+      rootfs,
+      await openRootfsImage({ rootfs: rootfs.folder, format: 'erofs', cacheDir }),
+    );
   }
 
   /** argv[0] is the program's path in the rootfs. */
@@ -45,7 +41,11 @@ export class TenderGuest {
     const exe = argv[0] ?? '';
     writeFileSync(config, encodeBootConfig({ ...COMMON, args: argv, exe }));
     const size = statSync(this.#rootfs.path(exe)).size;
-    const program = this.#segments === undefined ? undefined : findFixedProgram(this.#segments, size);
+    const { fd, segments } = this.#image;
+    if (segments === undefined) throw new Error('an image without programs');
+    const program = findFixedProgram(fd, segments, size);
+    const image = `/proc/${String(process.pid)}/fd/${String(fd)}`;
+    const area = `offset=${String(segments.offset)},size=${String(segments.sizeBytes)}`;
     const place =
       program === undefined
         ? []
@@ -53,7 +53,7 @@ export class TenderGuest {
     return [
       join(dist, 'tender-spt'),
       ...[`--mem=${String(linuxAddressSpaceMib)}`, `--allow-extras=${EXTRAS}`, `--boot-config=${config}`],
-      ...[`--rootfs=${this.#entry}/image`, `--segments=${this.#entry}/segments`, ...place],
+      ...[`--rootfs=${image}`, `--segments=${image},${area}`, ...place],
       join(dist, 'linux.spt'),
     ];
   }

@@ -42,7 +42,7 @@ function list(cache: Cache, { options }: Call): void {
     ...entries.map(({ entry, diskBytes, lastUsed, inUse }) => [
       entry.key.slice(0, SHORT_KEY),
       entry.format,
-      size(entry.image.sizeBytes + (entry.segments?.sizeBytes ?? 0)),
+      size(entry.image.sizeBytes),
       size(diskBytes),
       lastUsed.toISOString().slice(0, 19) + 'Z',
       inUse ? 'yes' : 'no',

@@ -181,6 +181,20 @@ export function nextData(fd: number, offset: number): readonly [number, number] 
   return addon().nextData(fd, offset);
 }
 
+/** How readParts() ended: the buffer is full or there are no more parts, or a part cannot be read so. */
+export const PARTS_READ = 0;
+export const PART_CHANGED = 1;
+export const PART_SPARSE = 2;
+
+/**
+ * Reads parts of scanned files (packed as rootfs/content.ts does) into `out`, one behind the other. `state` holds the
+ * place in `parts` (bytes), what is done of the part there (bytes), and what is filled of `out`; it is moved on, and true
+ * of the part that failed. A file is opened only if it is the one that was scanned, unchanged.
+ */
+export function readParts(parts: Uint8Array, out: Uint8Array, state: Float64Array): number {
+  return addon().readParts(parts, out, state);
+}
+
 /** A pair of connected SOCK_SEQPACKET sockets, non-blocking on our side [0], blocking on the other [1]. */
 export function socketPair(): readonly [number, number] {
   return addon().socketPair();
@@ -278,6 +292,7 @@ interface Addon {
   tryLockFile(fd: number, exclusive: boolean): boolean;
   scanTree(rootFd: number, overlay: boolean, targets: boolean): TreeScan;
   nextData(fd: number, offset: number): readonly [number, number] | undefined;
+  readParts(parts: Uint8Array, out: Uint8Array, state: Float64Array): number;
   socketPair(): readonly [number, number];
   channelPair(): readonly [number, number];
   pipePair(bytes: number): readonly [number, number];

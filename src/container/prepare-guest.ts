@@ -315,14 +315,14 @@ async function serve(mounts: readonly GuestMount[], keep: Keep): Promise<FileSer
 }
 
 async function segmentsOf(
-  { segments }: RootfsImage,
+  { fd, segments }: RootfsImage,
   fixedBytes: number | undefined,
-): Promise<Pick<LinuxInput, 'segmentsFd' | 'program'>> {
+): Promise<Pick<LinuxInput, 'segments' | 'program'>> {
   if (segments === undefined) return {};
-  if (fixedBytes === undefined) return { segmentsFd: segments.fd };
-  const { findFixedProgram } = await import('../rootfs/fixed-program.ts');
-  const program = findFixedProgram(segments, fixedBytes);
-  return { segmentsFd: segments.fd, ...(program === undefined ? {} : { program }) };
+  if (fixedBytes === undefined) return { segments };
+  const { findFixedProgram } = await import('../rootfs/segments-file.ts');
+  const program = findFixedProgram(fd, segments, fixedBytes);
+  return { segments, ...(program === undefined ? {} : { program }) };
 }
 
 /** RUNNC_IMAGES_MAX of tender/common/abi/runnc_extras.h. */
@@ -366,7 +366,6 @@ async function openImage(
     isServed: options.isServed ?? false,
   });
   keep(image.fd);
-  if (image.segments !== undefined) keep(image.segments.fd);
   const ms = (performance.now() - started).toFixed(2);
   options.onDebug?.(`rootfs: ${format} image of ${String(image.sizeBytes)} bytes in ${ms} ms`);
   return image;

@@ -7,7 +7,7 @@ import { writeErofs } from './erofs.ts';
 import { contentHash, ImageWriter } from './image-writer.ts';
 import { ownerCommands, writeIso } from './iso.ts';
 import type { BuildProgress } from './rootfs-image.ts';
-import { writeSegments } from './segments.ts';
+import type { SegmentsArea } from './segments.ts';
 import { openScanned, walk, type TreeEntry } from './tree.ts';
 
 export interface BuildContext {
@@ -20,34 +20,24 @@ export interface BuildContext {
 /** Between two looks at the signal, and two reports of progress. */
 const STEP_MS = 50;
 
-/** With the companion for `segments`: an image that programs are to run from where they lie. */
+/** `segments`: an image that programs are to be run from where they lie. */
 export async function buildErofs(
   tree: TreeEntry,
   folder: string,
   context: BuildContext,
   { segments }: { segments: boolean },
-): Promise<{ image: CachedFile; segments?: CachedFile }> {
+): Promise<{ image: CachedFile; segmentsArea?: SegmentsArea }> {
   const { toUid, toGid } = context;
-  const onStep = stepper(context);
-  const opened: number[] = [];
-  const open = (name: string): number => {
-    const fd = create(join(folder, name));
-    opened.push(fd);
-    return fd;
-  };
+  const fd = openSync(join(folder, 'image'), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
-    const imageFd = open('image');
-    const imageWriter = new ImageWriter(imageFd, 'the EROFS image');
-    const files = await writeErofs(tree, imageWriter, { toUid, toGid, onStep });
-    // The disk takes the image while the segments are read back from memory.
-    const image = finish(imageWriter);
-    image.catch(() => undefined);
-    if (!segments) return { image: await image };
-    const segmentsWriter = new ImageWriter(open('segments'), 'the segments of the image');
-    await writeSegments(files, imageFd, segmentsWriter, () => onStep(1, 1));
-    return { image: await image, segments: await finish(segmentsWriter) };
+    const writer = new ImageWriter(fd, 'the EROFS image');
+    const segmentsArea = await writeErofs(tree, writer, { toUid, toGid, segments, onStep: stepper(context) });
+    const sizeBytes = writer.position;
+    context.onProgress?.({ doneBytes: sizeBytes, totalBytes: sizeBytes });
+    const image = { sizeBytes, contentHash: await writer.finish() };
+    return segmentsArea === undefined ? { image } : { image, segmentsArea };
   } finally {
-    opened.forEach((fd) => closeSync(fd));
+    closeSync(fd);
   }
 }
 
@@ -79,15 +69,6 @@ export async function buildIso(
   } finally {
     closeSync(fd);
   }
-}
-
-function create(path: string): number {
-  return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
-}
-
-async function finish(writer: ImageWriter): Promise<CachedFile> {
-  const sizeBytes = writer.position;
-  return { sizeBytes, contentHash: await writer.finish() };
 }
 
 /** Lets timers and signals have their turn; reports; throws the reason when it was aborted. */

@@ -1,7 +1,7 @@
 /**
  * The cache of rootfs images: a folder that any number of processes use at once, without a daemon.
  *
- *     entries/KEY/{image,segments,entry.json}   complete and on disk: made in tmp/, then renamed
+ *     entries/KEY/{image,entry.json}            complete and on disk: made in tmp/, then renamed
  *     tmp/KEY                                   being made by whoever holds building/KEY.lock
  *     tmp/removed-…                             being removed
  *     building/KEY.lock                         so that one builds and others wait
@@ -38,6 +38,7 @@ import { isHostRoot } from '../host-user.ts';
 import { lockFile, tryLockFile } from '../native.ts';
 import { NoSpaceError } from './no-space.ts';
 import type { RootfsFormat } from './rootfs-image.ts';
+import type { SegmentsArea } from './segments.ts';
 
 /** entry.json */
 export interface CacheEntry {
@@ -50,7 +51,8 @@ export interface CacheEntry {
   /** ISO 8601. */
   readonly created: string;
   readonly image: CachedFile;
-  readonly segments?: CachedFile;
+  /** The part of the image that holds programs as they lie in memory. */
+  readonly segmentsArea?: SegmentsArea;
 }
 
 export interface CachedFile {
@@ -63,7 +65,6 @@ export interface CachedFile {
 export interface OpenedEntry {
   readonly entry: CacheEntry;
   readonly imageFd: number;
-  readonly segmentsFd?: number;
 }
 
 /** One line of `runnc cache ls`. */
@@ -74,8 +75,10 @@ export interface ListedEntry {
   readonly inUse: boolean;
 }
 
-/** What a builder is given: a folder to put `image` (and `segments`) in. Returns what entry.json says of them. */
-export type Build = (folder: string) => Promise<Pick<CacheEntry, 'format' | 'source' | 'image' | 'segments'>>;
+/** What a builder is given: a folder to put `image` in. Returns what entry.json says of them. */
+export type Build = (
+  folder: string,
+) => Promise<Pick<CacheEntry, 'format' | 'source' | 'image' | 'segmentsArea'>>;
 
 const KEY = /^[0-9a-f]{64}$/;
 
@@ -184,10 +187,7 @@ export class Cache {
     const folder = this.#entryPath(key);
     try {
       const entry = readEntry(join(folder, 'entry.json'), key);
-      return (
-        (await checkFile(folder, 'image', entry.image)) ??
-        (await checkFile(folder, 'segments', entry.segments))
-      );
+      return await checkFile(folder, 'image', entry.image);
     } catch (error) {
       return errorMessage(error);
     }
@@ -217,15 +217,12 @@ export class Cache {
       if (fstatSync(imageFd).nlink === 0 || fstatSync(folder).nlink === 0) return 'gone';
       const entry = parseEntry(readFileSync(entryFd, 'utf8'), key);
       checkSize(imageFd, 'image', entry.image);
-      const segmentsFd = entry.segments === undefined ? undefined : open('segments');
-      if (segmentsFd !== undefined && entry.segments !== undefined)
-        checkSize(segmentsFd, 'segments', entry.segments);
       const now = new Date();
       futimesSync(entryFd, now, now);
       opened.splice(opened.indexOf(entryFd), 1);
       closeSync(entryFd);
       keep = true;
-      return { entry, imageFd, ...(segmentsFd === undefined ? {} : { segmentsFd }) };
+      return { entry, imageFd };
     } catch (error) {
       if (fstatSync(folder).nlink === 0 || !isThere(this.#entryPath(key), folder)) return 'gone';
       this.#warn(`cached image ${key.slice(0, 12)} is damaged and is built again: ${errorMessage(error)}`);
@@ -261,16 +258,13 @@ export class Cache {
   /** Opened and locked before anybody can see it: or a prune could take it away first. */
   #publish(entry: CacheEntry, folder: string): OpenedEntry {
     const imageFd = openSync(join(folder, 'image'), constants.O_RDONLY);
-    let segmentsFd: number | undefined;
     try {
       if (!tryLockFile(imageFd, 'shared')) throw new RunncError('INTERNAL', 'a new image is locked');
-      if (entry.segments !== undefined) segmentsFd = openSync(join(folder, 'segments'), constants.O_RDONLY);
       renameSync(folder, this.#entryPath(entry.key));
       syncFolder(join(this.dir, 'entries'));
-      return { entry, imageFd, ...(segmentsFd === undefined ? {} : { segmentsFd }) };
+      return { entry, imageFd };
     } catch (error) {
       closeSync(imageFd);
-      if (segmentsFd !== undefined) closeSync(segmentsFd);
       throw error;
     }
   }
@@ -407,12 +401,7 @@ export class Cache {
   }
 }
 
-async function checkFile(
-  folder: string,
-  name: string,
-  expected: CachedFile | undefined,
-): Promise<string | undefined> {
-  if (expected === undefined) return undefined;
+async function checkFile(folder: string, name: string, expected: CachedFile): Promise<string | undefined> {
   const { contentHash } = await import('./image-writer.ts');
   const fd = openSync(join(folder, name), constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
@@ -454,7 +443,7 @@ function isCacheEntry(value: unknown): value is CacheEntry {
     typeof value['source'] === 'string' &&
     typeof value['created'] === 'string' &&
     isCachedFile(value['image']) &&
-    (value['segments'] === undefined || isCachedFile(value['segments']))
+    (value['segmentsArea'] === undefined || isSegmentsArea(value['segmentsArea']))
   );
 }
 
@@ -462,6 +451,10 @@ function isCachedFile(value: unknown): value is CachedFile {
   return (
     isRecord(value) && typeof value['sizeBytes'] === 'number' && typeof value['contentHash'] === 'string'
   );
+}
+
+function isSegmentsArea(value: unknown): value is SegmentsArea {
+  return isRecord(value) && typeof value['offset'] === 'number' && typeof value['sizeBytes'] === 'number';
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,6 @@
 /**
- * Images that carry their block image: `/.runnc/rootfs.iso` or `/.runnc/rootfs.erofs` (with `rootfs.segments`), made
- * by the build tool, or the file that urunc's annotation `com.urunc.unikernel.block` names (in config.json or in
+ * Images that carry their block image: `/.runnc/rootfs.iso` or `/.runnc/rootfs.erofs`, made by the build
+ * tool, or the file that urunc's annotation `com.urunc.unikernel.block` names (in config.json or in
  * the image's /urunc.json, there in base64).
  *
  * Paths are the image author's: they are resolved inside the rootfs, and only a regular file is taken.
@@ -9,10 +9,10 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { openInRoot } from '../native.ts';
 import type { OpenRootfsOptions, RootfsImage } from './rootfs-image.ts';
+import { findSegments } from './segments-file.ts';
 
 export const CARRIED_ISO = '/.runnc/rootfs.iso';
 export const CARRIED_EROFS = '/.runnc/rootfs.erofs';
-export const CARRIED_SEGMENTS = '/.runnc/rootfs.segments';
 
 const URUNC_FILE = '/urunc.json';
 const URUNC_BLOCK = 'com.urunc.unikernel.block';
@@ -37,18 +37,9 @@ export function openCarried(rootFd: number, options: OpenRootfsOptions): RootfsI
 function openErofs(rootFd: number): RootfsImage | undefined {
   const fd = openRegular(rootFd, CARRIED_EROFS);
   if (fd === undefined) return undefined;
-  try {
-    const segments = openRegular(rootFd, CARRIED_SEGMENTS);
-    return {
-      format: 'erofs',
-      ...sized(fd),
-      ...(segments === undefined ? {} : { segments: sized(segments) }),
-      delta: [],
-    };
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
+  const image = sized(fd);
+  const segments = findSegments(fd, image.sizeBytes);
+  return { format: 'erofs', ...image, ...(segments === undefined ? {} : { segments }), delta: [] };
 }
 
 function sized(fd: number): { fd: number; sizeBytes: number } {

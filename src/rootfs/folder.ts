@@ -108,7 +108,7 @@ async function buildInMemory(scanned: ScannedLayer, options: FolderOptions): Pro
     const onStep = (): undefined => {
       options.signal?.throwIfAborted();
     };
-    await writeErofs(scanned.tree, writer, { ...idTranslation(options), onStep });
+    await writeErofs(scanned.tree, writer, { ...idTranslation(options), segments: false, onStep });
     await writer.finish();
     checkUnchanged([scanned]);
     return openSync(`/proc/self/fd/${String(fd)}`, constants.O_RDONLY);

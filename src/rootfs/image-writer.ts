@@ -76,11 +76,11 @@ export class ImageWriter {
     return true;
   }
 
-  /** What was written there, if it has not gone to disk yet. */
-  byteAt(position: number): number | undefined {
-    return position < this.#flushed || position >= this.position
-      ? undefined
-      : this.#piece[position - this.#flushed];
+  /** Lets `read` put bytes into the current piece behind the `filled` ones; it says how many are filled then. */
+  fill<T>(read: (piece: Buffer, filled: number) => { readonly filled: number; readonly outcome: T }): T {
+    const { filled, outcome } = read(this.#piece, this.#filled);
+    if (filled > this.#filled) this.#advance(filled - this.#filled, true);
+    return outcome;
   }
 
   /** Zeros. */

@@ -26,7 +26,7 @@ import { sha256 } from './sha256.ts';
 import type { TreeEntry } from './tree.ts';
 
 /** Part of every key: raise it when equal trees give other images than before. */
-const IMAGE_VERSION = 3;
+const IMAGE_VERSION = 4;
 
 /**
  * The image of a rootfs. The caller closes its descriptors.
@@ -125,16 +125,11 @@ export async function openFromCache(
   return cache.openOrBuild(key, build);
 }
 
-function toImage({ entry, imageFd, segmentsFd }: OpenedEntry, delta: readonly LayerEntry[]): RootfsImage {
-  return {
-    format: entry.format,
-    fd: imageFd,
-    sizeBytes: entry.image.sizeBytes,
-    ...(segmentsFd === undefined || entry.segments === undefined
-      ? {}
-      : { segments: { fd: segmentsFd, sizeBytes: entry.segments.sizeBytes } }),
-    delta,
-  };
+function toImage({ entry, imageFd }: OpenedEntry, delta: readonly LayerEntry[]): RootfsImage {
+  const { format, image, segmentsArea } = entry;
+  const { sizeBytes } = image;
+  const segments = segmentsArea === undefined ? {} : { segments: segmentsArea };
+  return { format, fd: imageFd, sizeBytes, ...segments, delta };
 }
 
 /** The image's layers are scanned only if there is something to build. */

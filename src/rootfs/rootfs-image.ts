@@ -10,6 +10,7 @@
  *     new Cache(dir)                                        cache.ts   `runnc cache ls|prune|rm|verify`
  */
 import type { IdMapping } from '../oci/spec.ts';
+import type { SegmentsArea } from './segments.ts';
 
 export type RootfsFormat = 'iso9660' | 'erofs';
 
@@ -22,10 +23,10 @@ export interface RootfsImage {
   readonly fd: number;
   readonly sizeBytes: number;
   /**
-   * EROFS only: the companion that holds ELF segments laid out by address, mapped private into guest memory
-   * (tender/common/abi/runnc_segments.h). The caller closes it too.
+   * EROFS only: the part of the image that holds ELF segments laid out by address, mapped private into guest memory
+   * (tender/common/abi/runnc_segments.h).
    */
-  readonly segments?: { readonly fd: number; readonly sizeBytes: number };
+  readonly segments?: SegmentsArea;
   /**
    * EROFS only: what the container's own layers (Docker's -init and upper) change, to be laid over the image
    * in this order. An ISO image has them merged already.

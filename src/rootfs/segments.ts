@@ -1,11 +1,9 @@
 /**
- * The segments companion of an EROFS image (tender/common/abi/runnc_segments.h): programs and shared libraries laid out as
- * they will lie in memory. Everything is read from the finished image, so the two
- * cannot differ; an ELF file is its author's and may hold anything, so what Linux would refuse is left out.
+ * The segments area of an EROFS image (tender/common/abi/runnc_segments.h): programs and shared libraries laid out as
+ * they will lie in memory. Where a whole page of a file lies in memory as it does in the file, the two share one block of
+ * the image (erofs.ts); what is left is copied. An ELF file is its author's and may hold anything, so what Linux would
+ * refuse is left out.
  */
-import { readSync } from 'node:fs';
-import type { ErofsFile } from './erofs.ts';
-import type { ImageWriter } from './image-writer.ts';
 
 const PAGE_BYTES = 4096;
 const MAGIC = 0x474553434e4e5552n;
@@ -15,12 +13,12 @@ const OBJECT_BYTES = 40;
 const MAX_SPAN_BYTES = 0x40000000;
 const MAX_ALIGN_BYTES = 2 ** 21;
 /**
- * The whole companion lies below 2 GiB, where patched system calls reach the kernel, together with what is mapped there
- * otherwise; objects beyond this are copied when they run.
+ * The whole area lies below 2 GiB in the guest, where patched system calls reach the kernel, together with what is mapped
+ * there otherwise; objects beyond this are copied when they run.
  */
 const MAX_TOTAL_BYTES = 960 * 2 ** 20;
 
-const EHDR_BYTES = 64;
+export const EHDR_BYTES = 64;
 const PHDR_BYTES = 56;
 /** Linux: a page of program headers at most (load_elf_phdrs()). */
 const MAX_PHDRS = Math.floor(PAGE_BYTES / PHDR_BYTES);
@@ -28,6 +26,12 @@ const PT_LOAD = 1;
 const ET_EXEC = 2;
 const ET_DYN = 3;
 const EM_X86_64 = 62;
+
+/** Where the segments lie in an image; whole pages. */
+export interface SegmentsArea {
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
 
 export interface ElfObject {
   readonly minVaddr: number;
@@ -44,54 +48,33 @@ export interface ElfObject {
   }[];
 }
 
-interface PlacedObject extends ElfObject {
-  readonly file: ErofsFile;
+/** An object, and where its span begins in the area. */
+export interface PlacedObject<File> extends ElfObject {
+  readonly file: File;
   readonly offset: number;
 }
 
-/** Writes the companion of the image that is open as `imageFd`. */
-export async function writeSegments(
-  files: readonly ErofsFile[],
-  imageFd: number,
-  writer: ImageWriter,
-  onStep: (doneBytes: number, totalBytes: number) => Promise<void> | undefined,
-): Promise<void> {
-  const objects = place(
-    files.flatMap((file) => {
-      const object = file.mayBeElf ? readElf(imageFd, file) : undefined;
-      return object === undefined ? [] : [{ ...object, file }];
-    }),
-  );
-  const last = objects.at(-1);
-  const indexBytes = roundUp(HEADER_BYTES + objects.length * OBJECT_BYTES, PAGE_BYTES);
-  const totalBytes = last === undefined ? indexBytes : last.offset + last.spanBytes;
-  writer.write(index(objects, totalBytes));
-  for (const { file, offset, segments, spanBytes } of objects) {
-    for (const segment of segments) {
-      writer.skip(offset + segment.spanOffset - writer.position);
-      writer.copy(imageFd, file.offset + segment.fileOffset, segment.bytes);
-    }
-    writer.skip(offset + spanBytes - writer.position);
-    await onStep(writer.position, totalBytes);
-  }
-  writer.skip(totalBytes - writer.position);
-}
-
-function place(objects: readonly (ElfObject & { file: ErofsFile })[]): PlacedObject[] {
-  const placed: PlacedObject[] = [];
-  // Room for an entry of each, even of those that the limit leaves out.
-  const start = HEADER_BYTES + objects.length * OBJECT_BYTES;
-  let end = roundUp(start, PAGE_BYTES);
+/** The index comes first, then the spans; `sizeBytes` of all. Objects that find no room are left out. */
+export function placeObjects<File>(objects: readonly (ElfObject & { readonly file: File })[]): {
+  readonly placed: readonly PlacedObject<File>[];
+  readonly sizeBytes: number;
+} {
+  const placed: PlacedObject<File>[] = [];
+  // Room for an entry of each, even of those that are left out.
+  let end = roundUp(HEADER_BYTES + objects.length * OBJECT_BYTES, PAGE_BYTES);
   for (const object of objects) {
     const offset = roundUp(end, object.alignBytes);
     if (offset + object.spanBytes > MAX_TOTAL_BYTES) continue;
     placed.push({ ...object, offset });
     end = offset + object.spanBytes;
   }
-  return placed;
+  return { placed, sizeBytes: placed.length === 0 ? 0 : end };
 }
 
-function index(objects: readonly PlacedObject[], totalBytes: number): Buffer {
+export function segmentsIndex(
+  objects: readonly PlacedObject<{ readonly nid: number; readonly sizeBytes: number }>[],
+  totalBytes: number,
+): Buffer {
   const bytes = Buffer.alloc(HEADER_BYTES + objects.length * OBJECT_BYTES);
   bytes.writeBigUInt64LE(MAGIC, 0);
   bytes.writeUInt32LE(VERSION, 8);
@@ -109,15 +92,33 @@ function index(objects: readonly PlacedObject[], totalBytes: number): Buffer {
   return bytes;
 }
 
-/** The object in a file, if it is one that can be laid out. */
+/**
+ * Where each page of a file lies in its object's span, counted in pages; -1 for those that no segment has in whole. The
+ * gaps between segments are zeros, where the file has something else.
+ */
+export function pagesInSpan({ segments }: ElfObject, fileBytes: number): Int32Array {
+  const pages = new Int32Array(Math.ceil(fileBytes / PAGE_BYTES)).fill(-1);
+  for (const { fileOffset, spanOffset, bytes } of segments) {
+    const end = Math.floor((fileOffset + bytes) / PAGE_BYTES);
+    const shift = Math.floor((spanOffset - fileOffset) / PAGE_BYTES);
+    for (let page = Math.ceil(fileOffset / PAGE_BYTES); page < end; page++) {
+      if (pages[page] === -1) pages[page] = page + shift;
+    }
+  }
+  return pages;
+}
+
+/**
+ * The object in a file of `fileBytes`, if it is one that can be laid out. `read` gives as many bytes of it as there are
+ * from an offset within it.
+ */
 export function readElf(
-  imageFd: number,
-  file: Pick<ErofsFile, 'offset' | 'sizeBytes'>,
+  fileBytes: number,
+  read: (offset: number, length: number) => Buffer,
 ): ElfObject | undefined {
-  if (file.sizeBytes < EHDR_BYTES) return undefined;
-  const header = Buffer.alloc(PAGE_BYTES);
-  const length = readSync(imageFd, header, 0, Math.min(PAGE_BYTES, file.sizeBytes), file.offset);
-  if (length < EHDR_BYTES || header.readUInt32BE(0) !== 0x7f454c46) return undefined;
+  if (fileBytes < EHDR_BYTES) return undefined;
+  const header = read(0, EHDR_BYTES);
+  if (header.length < EHDR_BYTES || header.readUInt32BE(0) !== 0x7f454c46) return undefined;
   const isElf64LittleEndian = header[4] === 2 && header[5] === 1;
   const type = header.readUInt16LE(16);
   if (!isElf64LittleEndian || header.readUInt16LE(18) !== EM_X86_64) return undefined;
@@ -125,10 +126,10 @@ export function readElf(
   const phdrOffset = header.readBigUInt64LE(32);
   const count = header.readUInt16LE(56);
   if (header.readUInt16LE(54) !== PHDR_BYTES || count === 0 || count > MAX_PHDRS) return undefined;
-  const phdrs = Buffer.alloc(count * PHDR_BYTES);
-  if (phdrOffset + BigInt(phdrs.length) > BigInt(file.sizeBytes)) return undefined;
-  readSync(imageFd, phdrs, 0, phdrs.length, file.offset + Number(phdrOffset));
-  const object = layOut(phdrs, file.sizeBytes);
+  const phdrBytes = count * PHDR_BYTES;
+  if (phdrOffset + BigInt(phdrBytes) > BigInt(fileBytes)) return undefined;
+  const phdrs = read(Number(phdrOffset), phdrBytes);
+  const object = phdrs.length === phdrBytes ? layOut(phdrs, fileBytes) : undefined;
   return object === undefined ? undefined : { ...object, isFixed: type === ET_EXEC };
 }
 

@@ -1,7 +1,8 @@
 /** The tender's command line (tender/spt), with descriptors instead of paths: it runs where there are no files. */
 import type { Extra, Guest } from '../guest/guest.ts';
 import { formatMac } from '../network/guest-network.ts';
-import type { FixedProgram } from '../rootfs/fixed-program.ts';
+import type { SegmentsArea } from '../rootfs/segments.ts';
+import type { FixedProgram } from '../rootfs/segments-file.ts';
 import type { TenderCommand } from './plan.ts';
 
 /** Element i of a plan's descriptors is this number plus i in the tender. */
@@ -50,10 +51,10 @@ export interface NetInput {
 
 export interface LinuxInput {
   readonly bootConfigFd: number;
-  /** EROFS image and its companion. */
+  /** EROFS image, and where in it the segments lie. */
   readonly rootfsFd: number;
-  readonly segmentsFd?: number;
-  /** Part of the companion that is to be mapped at its own address as well. */
+  readonly segments?: SegmentsArea;
+  /** Part of the segments that is to be mapped at its own address as well. */
   readonly program?: FixedProgram;
   /** Of mounted folders. */
   readonly imageFds: readonly number[];
@@ -135,10 +136,14 @@ export function tenderCommand(input: TenderInput): TenderCommand {
     argv.push(`--block:${name}=${pass(fd)}${readonly ? ',ro' : ''}`);
   if (linux !== undefined) {
     const bootConfig = pass(linux.bootConfigFd);
-    argv.push(`--rootfs=${pass(linux.rootfsFd)}`);
+    const rootfs = pass(linux.rootfsFd);
+    argv.push(`--rootfs=${rootfs}`);
     argv.push(`${BOOT_CONFIG}${late?.bootConfigFd === undefined ? bootConfig : passLate(late.bootConfigFd)}`);
     for (const fd of linux.imageFds) argv.push(`--image=${pass(fd)}`);
-    if (linux.segmentsFd !== undefined) argv.push(`--segments=${pass(linux.segmentsFd)}`);
+    if (linux.segments !== undefined) {
+      const { offset, sizeBytes } = linux.segments;
+      argv.push(`--segments=${rootfs},offset=${String(offset)},size=${String(sizeBytes)}`);
+    }
     for (const { name, fd, windowFd, pipeFds = [] } of linux.channels ?? []) {
       const window = windowFd === undefined ? [] : [`window=${pass(windowFd)}`];
       const pipes = pipeFds.map((pipe) => `pipe=${pass(pipe)}`);

@@ -1,6 +1,7 @@
 // The addon's table of contents. src/native.ts is its contract: what each function promises is written there.
 //
 // No function decides anything, none keeps state but the poller (poller.h).
+#include "content.h"
 #include "process.h"
 #include "file.h"
 #include "poller.h"
@@ -11,6 +12,7 @@
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   runnc::ExportPoller(env, exports);
   runnc::ExportProcess(env, exports);
+  runnc::ExportContent(env, exports);
   runnc::ExportFile(env, exports);
   runnc::ExportSocket(env, exports);
   runnc::ExportTerminal(env, exports);

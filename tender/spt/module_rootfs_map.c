@@ -1,9 +1,10 @@
 /*
  * The rootfs-map extra: --rootfs=PATH|@FD, the image, shared with all who map
  * it and never writable; --image=PATH|@FD, once for each further image, the
- * same; --segments=PATH|@FD[,base=ADDR], its companion, inside guest memory and
- * private, so that programs run from it in place; --program=OFFSET,SIZE,ADDR,
- * the part of the companion with a program that can run at one address alone, at
+ * same; --segments=PATH|@FD[,offset=BYTES][,size=BYTES][,base=ADDR], the part of
+ * an image that holds programs as they lie in memory, inside guest memory and
+ * private, so that they run from it in place; --program=OFFSET,SIZE,ADDR,
+ * the part of the segments with a program that can run at one address alone, at
  * that address.
  */
 #include "fail.h"
@@ -22,27 +23,43 @@
 #define SEGMENTS_STACK_ROOM (16 * MIB)
 #define SEGMENTS_ALIGN (2 * MIB)
 
-static void take_segments(struct tender *tender, const char *value)
+/* The value of "NAME=VALUE" if that is its name: a number of bytes in whole pages, above 0. */
+static bool take_setting(const char *setting, const char *name, uint64_t *value)
 {
-    static const char BASE[] = ",base=";
-    char *source = strdup(value);
-    char *base, *end;
+    const size_t length = strlen(name);
+    const char *const number = setting + length + 1;
+    char *end;
+
+    if (strncmp(setting, name, length) != 0 || setting[length] != '=')
+        return false;
+    errno = 0;
+    *value = strtoull(number, &end, 0);
+    if (number[0] < '0' || number[0] > '9' || *end != '\0' || errno != 0 || *value == 0 ||
+        *value % ELF_PAGE_SIZE != 0)
+        fail("--segments: %s is not a multiple of the page size %u", setting, ELF_PAGE_SIZE);
+    return true;
+}
+
+static void take_segments(struct mapped_part *part, const char *value)
+{
+    char *const source = strdup(value);
+    char *setting, *rest;
 
     if (source == NULL)
         fail_errno("--segments");
-    base = strstr(source, BASE);
-    if (base != NULL) {
-        const char *number = base + sizeof BASE - 1;
-
-        errno = 0;
-        tender->segments.base = strtoull(number, &end, 0);
-        if (number[0] < '0' || number[0] > '9' || *end != '\0' || errno != 0 ||
-            tender->segments.base == 0 || tender->segments.base % ELF_PAGE_SIZE != 0)
-            fail("--segments: base=%s is not a multiple of the page size %u", number,
-                 ELF_PAGE_SIZE);
-        *base = '\0';
+    part->source = source;
+    rest = strchr(source, ',');
+    while (rest != NULL) {
+        *rest = '\0';
+        setting = rest + 1;
+        rest = strchr(setting, ',');
+        if (rest != NULL)
+            *rest = '\0';
+        if (!take_setting(setting, "base", &part->base) &&
+            !take_setting(setting, "offset", &part->offset) &&
+            !take_setting(setting, "size", &part->size))
+            fail("--segments: expected offset=, size= or base=, got '%s'", setting);
     }
-    tender->segments.source = source;
 }
 
 /* A number of bytes in whole pages, up to `end`. */
@@ -94,7 +111,7 @@ static bool option(struct tender *tender, const char *option)
     }
     value = option_value(option, "--segments");
     if (value != NULL) {
-        take_segments(tender, value);
+        take_segments(&tender->segments, value);
         return true;
     }
     value = option_value(option, "--program");
@@ -125,7 +142,7 @@ static uint64_t place_segments(const struct tender *tender, uint64_t size)
     return base;
 }
 
-/* Below the companion: the kernel knows nothing of mappings that overlap. */
+/* Below the segments: the kernel knows nothing of mappings that overlap. */
 static void map_program(struct tender *tender, int fd, int prot)
 {
     const struct program_place *program = &tender->program;
@@ -141,7 +158,7 @@ static void map_program(struct tender *tender, int fd, int prot)
              "segments at %#llx",
              (unsigned long long)program->size, (unsigned long long)program->address,
              (unsigned long long)tender->kernel.end, (unsigned long long)boot->segments);
-    map_file_part(fd, program->offset, program->size, prot, MAP_PRIVATE | MAP_NORESERVE,
+    map_file_part(fd, tender->segments.offset + program->offset, program->size, prot, MAP_PRIVATE | MAP_NORESERVE,
                   program->address, "program");
     boot->program = program->address;
     boot->program_size = program->size;
@@ -160,11 +177,32 @@ static struct runnc_image map_image(struct tender *tender, const char *source, c
     return (struct runnc_image){.address = address, .size = size};
 }
 
+static void map_segments(struct tender *tender)
+{
+    static const char WHAT[] = "segments";
+    const struct mapped_part *part = &tender->segments;
+    struct runnc_boot_info *boot = &tender->boot;
+    const int prot = PROT_READ | PROT_WRITE |
+                     (is_granted(tender, RUNNC_EXTRA_EXEC_HEAP) ? PROT_EXEC : 0);
+    const int fd = open_source(part->source, O_RDONLY, WHAT);
+    const uint64_t end = file_size(fd, part->source, WHAT);
+
+    if (part->offset >= end || part->size > end - part->offset)
+        fail("segments: offset %llu and size %llu are not within the %llu bytes of %s",
+             (unsigned long long)part->offset, (unsigned long long)part->size,
+             (unsigned long long)end, part->source);
+    boot->segments_size = part->size != 0 ? part->size : end - part->offset;
+    boot->segments = place_segments(tender, boot->segments_size);
+    /* Guest memory is there already: this takes its place. */
+    map_file_part(fd, part->offset, boot->segments_size, prot, MAP_PRIVATE | MAP_NORESERVE,
+                  boot->segments, WHAT);
+    if (tender->program.size > 0)
+        map_program(tender, fd, prot);
+}
+
 static void setup(struct tender *tender)
 {
-    static const char SEGMENTS[] = "segments";
     struct runnc_boot_info *boot = &tender->boot;
-    int fd;
 
     if (tender->rootfs.source != NULL) {
         const struct runnc_image image = map_image(tender, tender->rootfs.source, "rootfs");
@@ -181,16 +219,7 @@ static void setup(struct tender *tender)
         boot->images[boot->images_count++] =
             map_image(tender, tender->images[i].source, "image");
     if (tender->segments.source != NULL) {
-        const int prot = PROT_READ | PROT_WRITE |
-                         (is_granted(tender, RUNNC_EXTRA_EXEC_HEAP) ? PROT_EXEC : 0);
-
-        fd = open_source(tender->segments.source, O_RDONLY, SEGMENTS);
-        boot->segments_size = file_size(fd, tender->segments.source, SEGMENTS);
-        boot->segments =
-            map_file(tender, fd, boot->segments_size, prot, MAP_PRIVATE | MAP_NORESERVE,
-                     place_segments(tender, boot->segments_size), SEGMENTS);
-        if (tender->program.size > 0)
-            map_program(tender, fd, prot);
+        map_segments(tender);
     } else if (tender->program.size > 0) {
         fail("--program: it is a part of the segments; give --segments=PATH|@FD");
     }
@@ -201,9 +230,9 @@ const struct module module_rootfs_map = {
     .extra = RUNNC_EXTRA_ROOTFS_MAP,
     .usage = "  --rootfs=PATH|@FD           extra rootfs-map: the rootfs image\n"
              "  --image=PATH|@FD            a further image; for several, once for each\n"
-             "  --segments=PATH|@FD[,base=ADDR]\n"
-             "                              its companion, at ADDR in guest memory\n"
-             "  --program=OFFSET,SIZE,ADDR  a part of the companion, at ADDR as well\n",
+             "  --segments=PATH|@FD[,offset=BYTES][,size=BYTES][,base=ADDR]\n"
+             "                              programs as they lie in memory, at ADDR there\n"
+             "  --program=OFFSET,SIZE,ADDR  a part of the segments, at ADDR as well\n",
     .option = option,
     .setup = setup,
 };

@@ -50,10 +50,17 @@ struct device {
 /* A file that an extra maps. */
 struct mapped_file {
     const char *source; /* as given: path or @FD; NULL: none */
-    uint64_t base;      /* where the plan wants it, 0: anywhere */
 };
 
-/* Part of the segments companion that goes to an address of its own; all page-aligned. */
+/* Part of a file that goes inside guest memory; all page-aligned. */
+struct mapped_part {
+    const char *source; /* as given: path or @FD; NULL: none */
+    uint64_t base;      /* where the plan wants it, 0: anywhere */
+    uint64_t offset;    /* in the file */
+    uint64_t size;      /* 0: up to the file's end */
+};
+
+/* Part of the segments that goes to an address of its own; all page-aligned. */
 struct program_place {
     uint64_t offset, size, address; /* size 0: none */
 };
@@ -73,7 +80,8 @@ struct tender {
     bool no_fsgsbase; /* --x-no-fsgsbase */
     bool exec_heap; /* --x-exec-heap */
     uint32_t allowed_extras;
-    struct mapped_file config, rootfs, segments;
+    struct mapped_file config, rootfs;
+    struct mapped_part segments;
     struct program_place program;
     const char *vnet_sources[RUNNC_VNET_MAX]; /* as given: interface or @FD */
     unsigned vnet_count;

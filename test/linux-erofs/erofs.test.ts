@@ -8,6 +8,7 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { openRootfsImage } from '../../src/rootfs/open.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const kernel = join(here, '../../unikernels/linux');
@@ -116,6 +117,22 @@ describe('the EROFS reader of the Linux guest kernel', function () {
   it('reads files stored in chunks, holes included', () => {
     expect(walked(makeImage('chunks.erofs', '--chunksize=4096'))).to.deep.equal(describeTree(tree));
     expect(walked(makeImage('chunks2.erofs', '--chunksize=65536'))).to.deep.equal(describeTree(tree));
+  });
+
+  it('reads the images that runnc makes, whose programs lie in pieces', async () => {
+    const programs = join(scratch, 'programs');
+    fs.mkdirSync(programs);
+    for (const path of ['/bin/sh', '/usr/bin/busybox', '/lib/x86_64-linux-gnu/libc.so.6']) {
+      fs.copyFileSync(path, join(programs, path.replaceAll('/', '-')));
+    }
+    const cacheDir = join(scratch, 'cache');
+    const image = await openRootfsImage({ rootfs: programs, format: 'erofs', cacheDir });
+    try {
+      expect(image.segments).to.not.equal(undefined);
+      expect(walked(`/proc/${process.pid}/fd/${image.fd}`)).to.deep.equal(describeTree(programs));
+    } finally {
+      fs.closeSync(image.fd);
+    }
   });
 
   it('gives compact inodes the time of the image', () => {

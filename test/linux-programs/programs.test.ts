@@ -327,7 +327,7 @@ describe('Linux programs', function () {
     });
 
     it('run where they lie in the image, shared with all who run them, wherever they were linked to', async () => {
-      const FIXED = /^00400000-\S+ r--p .*segments/m;
+      const FIXED = /^00400000-\S+ r--p .*\/image/m;
       expect(await mapsOf(['probe-fixed', 'wait'])).to.match(FIXED);
       expect(await mapsOf(['fixed-script']), 'the interpreter of a script').to.match(FIXED);
       const anywhere = executedFromImage(await mapsOf(['probe', 'wait']));
@@ -341,7 +341,10 @@ describe('Linux programs', function () {
       const call = host.start(['run', '-b', rootfs.bundle(host, ['probe', 'wait']), 'sleeper']);
       await call.prints('ready');
       const { pid } = await host.state('sleeper');
-      await until(() => Promise.resolve(residentKib(pid, /image$/) === 0), 'the image is not resident');
+      await until(
+        () => Promise.resolve(residentKib(pid, /^\S+ r--s .*\/image$/) === 0),
+        'the image is not resident',
+      );
       await host.runnc(['kill', 'sleeper', 'KILL']);
       await call.end();
     });
@@ -441,17 +444,17 @@ describe('Linux programs', function () {
   });
 });
 
-/** Addresses of code that is mapped from the segments companion. */
+/** Addresses of code that is mapped from the image's segments. */
 function executedFromImage(maps: string): readonly string[] {
-  return [...maps.matchAll(/^(\S+) r-xp .*segments/gm)].map(([, address = '']) => address);
+  return [...maps.matchAll(/^(\S+) r-xp .*\/image/gm)].map(([, address = '']) => address);
 }
 
-/** Of the mappings of a file with such a name. */
-function residentKib(pid: number, name: RegExp): number {
+/** Of the mappings whose line is such a one. */
+function residentKib(pid: number, mapping: RegExp): number {
   let kib = 0;
   let counts = false;
   for (const line of readFileSync(`/proc/${String(pid)}/smaps`, 'utf8').split('\n')) {
-    if (/^[0-9a-f]+-/.test(line)) counts = name.test(line);
+    if (/^[0-9a-f]+-/.test(line)) counts = mapping.test(line);
     else if (counts && line.startsWith('Rss:')) kib += parseInt(line.slice(4), 10);
   }
   return kib;

@@ -145,9 +145,8 @@ export async function withImage<T>(
   }
 }
 
-export function closeImage({ fd, segments }: RootfsImage): void {
+export function closeImage({ fd }: RootfsImage): void {
   fs.closeSync(fd);
-  if (segments !== undefined) fs.closeSync(segments.fd);
 }
 
 export function sha256(path: string): string {

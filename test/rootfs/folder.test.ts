@@ -106,7 +106,7 @@ describe('a read-only folder of the host as an image', () => {
     const fd = await openFolderImage(folder, options);
     const again = await openFolderImage(folder, options);
     expect(fs.fstatSync(again).ino).to.equal(fs.fstatSync(fd).ino);
-    expect(cache.list().map(({ inUse, entry }) => [inUse, entry.segments])).to.deep.equal([
+    expect(cache.list().map(({ inUse, entry }) => [inUse, entry.segmentsArea])).to.deep.equal([
       [true, undefined],
     ]);
     fs.closeSync(again);

@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads';
 import { RunncError } from '../../src/errors.ts';
 import { buildErofs, buildIso } from '../../src/rootfs/build.ts';
 import { openFolder, parseScan, scan, type TreeEntry } from '../../src/rootfs/tree.ts';
-import type { OpenRootfsOptions, RootfsFormat } from '../../src/rootfs/rootfs-image.ts';
+import type { OpenRootfsOptions, RootfsFormat, RootfsImage } from '../../src/rootfs/rootfs-image.ts';
 import { filesBelow, isRoot, rejection, scratchFolder, withImage } from './fixture.ts';
 
 const formats: readonly RootfsFormat[] = ['erofs', 'iso9660'];
@@ -228,14 +228,27 @@ describe('a hostile rootfs', function () {
       }
     });
 
-    it('has its segments used with it', async () => {
+    it('has its segments found in it, if they can be', async () => {
       const options = fresh('erofs');
-      carry(options.rootfs, '.runnc/rootfs.erofs', 'carried');
-      carry(options.rootfs, '.runnc/rootfs.segments', 'laid out');
-      await withImage(options, (_, { segments }) => {
-        expect(fs.readFileSync(segments?.fd ?? -1, 'utf8')).to.equal('laid out');
-        expect(segments?.sizeBytes).to.equal(8);
-      });
+      const area = Buffer.alloc(0x3000);
+      area.write('RUNNCSEG', 'latin1');
+      area.writeUInt32LE(2, 8);
+      area.writeUInt32LE(1, 16);
+      const withSize = (sizeBytes: number): string => {
+        area.writeUInt32LE(sizeBytes, 16);
+        return Buffer.concat([Buffer.alloc(4096), area]).toString('latin1');
+      };
+      const found = (content: string): Promise<RootfsImage['segments']> => {
+        carry(options.rootfs, '.runnc/rootfs.erofs', content);
+        return withImage(options, (_, { segments }) => segments);
+      };
+      expect(await found(withSize(0x3000))).to.deep.equal({ offset: 4096, sizeBytes: 0x3000 });
+      expect(await found(withSize(0x2000))).to.deep.equal({ offset: 4096, sizeBytes: 0x2000 });
+      for (const sizeBytes of [0, 0x1001, 0x4000, 0xfffff000]) {
+        expect(await found(withSize(sizeBytes)), String(sizeBytes)).to.equal(undefined);
+      }
+      expect(await found(withSize(0x3000).replace('RUNNC', 'XXXXX'))).to.equal(undefined);
+      expect(await found('short')).to.equal(undefined);
     });
 
     const key = 'com.urunc.unikernel.block';

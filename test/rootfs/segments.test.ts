@@ -3,11 +3,11 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { OpenRootfsOptions, RootfsImage } from '../../src/rootfs/rootfs-image.ts';
-import { findFixedProgram } from '../../src/rootfs/fixed-program.ts';
+import { findFixedProgram } from '../../src/rootfs/segments-file.ts';
 import { readElf } from '../../src/rootfs/segments.ts';
 import { scratchFolder, withImage } from './fixture.ts';
 
-/** An entry of the companion's index (tender/common/abi/runnc_segments.h). */
+/** An entry of the index (tender/common/abi/runnc_segments.h). */
 interface IndexEntry {
   readonly nid: number;
   readonly offset: number;
@@ -47,7 +47,15 @@ function loadedByReadelf(path: string): { readonly minVaddr: number; readonly me
   return { minVaddr, memory };
 }
 
-describe('the segments companion of an EROFS image', function () {
+/** The segments area of an image. */
+function areaOf({ fd, segments }: RootfsImage): Buffer {
+  if (segments === undefined) throw new Error('no segments');
+  const bytes = Buffer.alloc(segments.sizeBytes);
+  expect(fs.readSync(fd, bytes, 0, bytes.length, segments.offset)).to.equal(bytes.length);
+  return bytes;
+}
+
+describe('the segments of an EROFS image', function () {
   const scratch = scratchFolder();
   const rootfs = join(scratch, 'rootfs');
   const options: OpenRootfsOptions = { rootfs, format: 'erofs', cacheDir: join(scratch, 'cache') };
@@ -79,8 +87,7 @@ describe('the segments companion of an EROFS image', function () {
 
   it('holds each program and library as it lies in memory, and nothing else', async () => {
     await withImage(options, (_, image) => {
-      const companion = fs.readFileSync(image.segments?.fd ?? -1);
-      expect(companion.length).to.equal(image.segments?.sizeBytes);
+      const companion = areaOf(image);
       const index = readIndex(companion);
       const names = ['aligned.so', 'fixed', 'library.so', 'program', 'sh', 'static-pie'];
       expect(index).to.have.length(names.length);
@@ -101,7 +108,7 @@ describe('the segments companion of an EROFS image', function () {
 
   it('is in order: nids rise, spans begin at pages, apart from each other, within the file', async () => {
     await withImage(options, (_, image) => {
-      const companion = fs.readFileSync(image.segments?.fd ?? -1);
+      const companion = areaOf(image);
       const index = readIndex(companion);
       expect(index.map(({ nid }) => nid)).to.deep.equal(
         [...new Set(index.map(({ nid }) => nid))].sort((a, b) => a - b),
@@ -120,31 +127,32 @@ describe('the segments companion of an EROFS image', function () {
   });
 
   it('tells where a program lies that can run at one address alone, by its size', async () => {
-    await withImage(options, (_, { segments }) => {
+    await withImage(options, (_, image) => {
+      const { fd, segments } = image;
       if (segments === undefined) throw new Error('no segments');
       const { size } = fs.statSync(at('fixed'));
       const { minVaddr } = loadedByReadelf(at('fixed'));
-      const found = findFixedProgram(segments, size);
-      const entry = readIndex(fs.readFileSync(segments.fd)).find(({ fixedBytes }) => fixedBytes === size);
+      const found = findFixedProgram(fd, segments, size);
+      const entry = readIndex(areaOf(image)).find(({ fixedBytes }) => fixedBytes === size);
       expect(found).to.deep.equal({ offset: entry?.offset, size: entry?.spanBytes, address: minVaddr });
-      expect(findFixedProgram(segments, size + 1)).to.equal(undefined);
-      expect(findFixedProgram(segments, 0), 'what is position-independent').to.equal(undefined);
+      expect(findFixedProgram(fd, segments, size + 1)).to.equal(undefined);
+      expect(findFixedProgram(fd, segments, 0), 'what is position-independent').to.equal(undefined);
     });
   });
 
   it('is not believed what the tender would refuse', () => {
     const file = join(scratch, 'made-up');
-    const find = (change: (bytes: Buffer) => void, sizeBytes = 0x10000): unknown => {
+    const find = (change: (bytes: Buffer) => void, sizeBytes = 0x10000, offset = 4096): unknown => {
       const bytes = Buffer.alloc(sizeBytes);
       bytes.write('RUNNCSEG', 'latin1');
       bytes.writeUInt32LE(2, 8);
       bytes.writeUInt32LE(1, 12);
       [0x1000n, 0x2000n, 0x400000n, 77n].forEach((value, i) => bytes.writeBigUInt64LE(value, 40 + 8 * i));
       change(bytes);
-      fs.writeFileSync(file, bytes);
+      fs.writeFileSync(file, Buffer.concat([Buffer.alloc(offset), bytes]));
       const fd = fs.openSync(file, 'r');
       try {
-        return findFixedProgram({ fd, sizeBytes }, 77);
+        return findFixedProgram(fd, { offset, sizeBytes }, 77);
       } finally {
         fs.closeSync(fd);
       }
@@ -178,12 +186,37 @@ describe('the segments companion of an EROFS image', function () {
     ).to.deep.include({ address: 0x400000 });
   });
 
-  it('is made of nothing where an image has no object', async () => {
+  it('are not there where an image has no object', async () => {
     const empty = join(scratch, 'empty');
     fs.mkdirSync(empty);
+    fs.writeFileSync(join(empty, 'script'), '#!/bin/sh\n', { mode: 0o755 });
     await withImage({ ...options, rootfs: empty }, (_, { segments }) => {
-      expect(readIndex(fs.readFileSync(segments?.fd ?? -1))).to.deep.equal([]);
+      expect(segments).to.equal(undefined);
     });
+  });
+
+  it('are on disk once, with the files that they are of', async () => {
+    const large = join(scratch, 'large');
+    fs.mkdirSync(large);
+    // Text and data that are most of the file.
+    fs.copyFileSync(process.execPath, join(large, 'node'));
+    const { size } = fs.statSync(join(large, 'node'));
+    const { segments = [] } = readElfFile(join(large, 'node')) ?? {};
+    const inSegments = segments.reduce((sum, { bytes }) => sum + bytes, 0);
+    await withImage({ ...options, rootfs: large }, (path, { fd }) => {
+      expect(fs.fstatSync(fd).blocks * 512).to.be.lessThan(size + inSegments / 10);
+      const extracted = join(scratch, 'extracted');
+      execFileSync('fsck.erofs', [`--extract=${extracted}`, path], { stdio: 'ignore' });
+      execFileSync('cmp', [join(extracted, 'node'), process.execPath]);
+    });
+  });
+
+  it('are read back as files that they were, whatever the layout of the ELF', async () => {
+    const extracted = join(scratch, 'files');
+    await withImage(options, (path) => {
+      execFileSync('fsck.erofs', [`--extract=${extracted}`, path], { stdio: 'ignore' });
+    });
+    for (const name of fs.readdirSync(rootfs)) execFileSync('cmp', [at(name), join(extracted, name)]);
   });
 
   it('leaves out what Linux would refuse, and is bounded whatever an ELF file says', () => {
@@ -191,12 +224,7 @@ describe('the segments companion of an EROFS image', function () {
     const file = join(scratch, 'fuzzed');
     const read = (bytes: Buffer): ReturnType<typeof readElf> => {
       fs.writeFileSync(file, bytes);
-      const fd = fs.openSync(file, 'r');
-      try {
-        return readElf(fd, { offset: 0, sizeBytes: bytes.length });
-      } finally {
-        fs.closeSync(fd);
-      }
+      return readElfFile(file);
     };
     const patched = (patch: (bytes: Buffer) => void): Buffer => {
       const bytes = Buffer.from(whole);
@@ -248,6 +276,11 @@ describe('the segments companion of an EROFS image', function () {
     }
   });
 });
+
+function readElfFile(path: string): ReturnType<typeof readElf> {
+  const bytes = fs.readFileSync(path);
+  return readElf(bytes.length, (offset, length) => bytes.subarray(offset, offset + length));
+}
 
 /** Inode numbers are what the kernel shows, and what dump.erofs calls NID. */
 function nidOf({ fd }: RootfsImage, name: string): number {

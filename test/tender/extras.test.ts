@@ -200,6 +200,18 @@ describe('extras of the tender', () => {
       expect(printed(run(['rootfs-map'], 'info', base))['segments']).to.equal(0x800000);
     });
 
+    it('finds the companion within a larger file', () => {
+      const part = `--segments=${image},offset=0x1000,size=0x1000`;
+      const info = printed(run(['rootfs-map'], 'info', part));
+      expect(info).to.include({ segments_size: 4096, segments_last: 'i'.charCodeAt(0) });
+      const rest = printed(run(['rootfs-map'], 'info', `--segments=${image},offset=0x1000`));
+      expect(rest).to.include({ segments_size: 2 * BYTES - 4096 });
+      const based = printed(run(['rootfs-map'], 'info', `${part},base=0x800000`));
+      expect(based).to.include({ segments: 0x800000, segments_size: 4096 });
+      const place = printed(run(['rootfs-map'], 'info', part, '--program=0,0x1000,0x400000'));
+      expect(place).to.include({ program: 0x400000, program_offset: 0, program_first: 'i'.charCodeAt(0) });
+    });
+
     it('lets the guest write to its copy of the companion and not to the image', () => {
       const writing = run(['rootfs-map'], 'write-segments', ...files());
       expect(writing.stdout.toString()).to.equal('written\n');
@@ -216,6 +228,12 @@ describe('extras of the tender', () => {
       expectRefusal(at('0xfffffffffffff000'), 'do not fit');
       for (const base of ['0x800001', '-4096', 'x', '', '0x10000000000000000'])
         expectRefusal(at(base), 'is not a multiple of the page size');
+      for (const part of ['offset=0x3000', 'size=0x3000', 'offset=0x1000,size=0x2000'])
+        expectRefusal(run(['rootfs-map'], 'info', `--segments=${image},${part}`), 'are not within');
+      for (const part of ['offset=1', 'size=0', 'size=-1', 'offset='])
+        expectRefusal(run(['rootfs-map'], 'info', `--segments=${image},${part}`), 'is not a multiple');
+      for (const part of ['', 'x', 'offset', 'base'])
+        expectRefusal(run(['rootfs-map'], 'info', `--segments=${image},${part}`), 'expected offset=');
       expectRefusal(tender(['--mem=2', allow('rootfs-map'), `--segments=${config}`, guest]), 'raise --mem');
     });
   });

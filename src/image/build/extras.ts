@@ -10,7 +10,7 @@ import { ANNOTATIONS_FILE, isForImages, URUNC_FILE, URUNC_PREFIX } from '../../g
 import { inspect } from '../../guest/inspect.ts';
 import { type Manifest, manifestJson } from '../../guest/manifest.ts';
 import { solo5Guest } from '../../guest/solo5.ts';
-import { CARRIED_EROFS, CARRIED_ISO, CARRIED_SEGMENTS } from '../../rootfs/carried.ts';
+import { CARRIED_EROFS, CARRIED_ISO } from '../../rootfs/carried.ts';
 import { openFolder, parseScan, scan, type TreeEntry } from '../../rootfs/tree.ts';
 import type { RunConfig } from '../descriptor.ts';
 import { type Changes, ROOT_OWNER } from './changes.ts';
@@ -50,7 +50,7 @@ export interface Extras {
 const BLOCK_IMAGE_LABEL = 'io.runnc.block-image';
 const URUNC_BLOCK = `${URUNC_PREFIX}block`;
 const URUNC_MOUNT_POINT = `${URUNC_PREFIX}blkMntPoint`;
-const CARRIED = [CARRIED_ISO, CARRIED_EROFS, CARRIED_SEGMENTS].map((path) => path.slice(1));
+const CARRIED = [CARRIED_ISO, CARRIED_EROFS].map((path) => path.slice(1));
 
 interface Unikernel {
   /** In the image, with a slash. */
@@ -253,9 +253,8 @@ async function addBlockImage(
       await add(CARRIED_ISO, 'image', (await buildIso(root, tree, work, context)).sizeBytes);
       return;
     }
-    const { image, segments } = await buildErofs(tree, work, context, { segments: true });
+    const { image } = await buildErofs(tree, work, context, { segments: true });
     await add(CARRIED_EROFS, 'image', image.sizeBytes);
-    if (segments !== undefined) await add(CARRIED_SEGMENTS, 'segments', segments.sizeBytes);
   } finally {
     closeSync(fd);
   }

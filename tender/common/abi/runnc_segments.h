@@ -1,6 +1,8 @@
 /*
- * The segments companion of an EROFS rootfs image: every program and shared
- * object of the image, its PT_LOAD segments laid out by virtual address. Made by src/rootfs/segments.ts, mapped by the tender
+ * The segments of an EROFS rootfs image (also: its companion): the programs and shared
+ * objects of the image, their PT_LOAD segments laid out by virtual address. An area of the image
+ * itself, from byte RUNNC_SEGMENTS_OFFSET on; whole pages of it are blocks of the files, too. Made by
+ * src/rootfs/segments.ts, mapped by the tender
  * MAP_PRIVATE at a page-aligned address of guest memory (rootfs-map), read by
  * the Linux guest's ELF loader, which runs a program where it lies: text is
  * shared through the page cache, data is copied on write, exec copies nothing.
@@ -10,7 +12,7 @@
  * it (--program): there is no mmap once the guest runs.
  *
  * A header, the index, then the load spans. All integers are little-endian,
- * all offsets count from the start of the companion.
+ * all offsets count from the start of the segments.
  *
  * The span of an object is the range of its virtual addresses from min_vaddr
  * (its lowest p_vaddr rounded down to a page) to the end of its highest
@@ -19,7 +21,8 @@
  * the gaps between segments. Protections are not in here: the loader reads
  * p_flags from the program headers in the image.
  *
- * Not every ELF of the image is in the index: those that are not ET_DYN or
+ * Not every ELF of the image is in the index: files that cannot be executed and have no name of a
+ * library (src/rootfs/elf-objects.ts), those that are not ET_DYN or
  * ET_EXEC for x86-64, have program headers Linux would refuse, or spread over more than
  * RUNNC_SEGMENTS_MAX_SPAN are left out. The loader copies them.
  *
@@ -33,6 +36,7 @@
 
 #define RUNNC_SEGMENTS_MAGIC 0x474553434e4e5552ull /* "RUNNCSEG" */
 #define RUNNC_SEGMENTS_VERSION 2u
+#define RUNNC_SEGMENTS_OFFSET 4096u /* bytes, in the image */
 #define RUNNC_SEGMENTS_MAX_SPAN 0x40000000ull /* bytes */
 
 struct runnc_segments {

@@ -23,6 +23,8 @@
 #define CHUNK_INDEXES 0x20u
 #define CHUNK_KNOWN (CHUNK_BITS_MASK | CHUNK_INDEXES)
 #define CHUNK_HOLE 0xffffffffu
+/* Looked at to find that they lie in one piece. */
+#define CHUNKS_AT_ONCE 256u
 
 #define DIRENT_SIZE 12u
 
@@ -205,6 +207,27 @@ static int chunk_start(const struct erofs *fs, const struct erofs_inode *inode, 
     return 0;
 }
 
+/*
+ * How many bytes of the next chunks follow in the image upon the one that begins at `offset` of the
+ * file and lies at `at`, up to `most` or a bound.
+ */
+static uint64_t in_one_piece(const struct erofs *fs, const struct erofs_inode *inode, uint64_t offset,
+                             uint64_t at, uint64_t most)
+{
+    const uint64_t size = 1ull << inode->chunk_bits;
+    uint64_t found = 0;
+
+    for (unsigned n = 1; n <= CHUNKS_AT_ONCE && found < most; n++) {
+        uint64_t next;
+        bool hole;
+
+        if (chunk_start(fs, inode, offset + n * size, &next, &hole) || hole || next != at + n * size)
+            break;
+        found += size;
+    }
+    return found < most ? found : most;
+}
+
 int erofs_map(const struct erofs *fs, const struct erofs_inode *inode, uint64_t offset,
               const uint8_t **data, uint64_t *len)
 {
@@ -238,6 +261,8 @@ int erofs_map(const struct erofs *fs, const struct erofs_inode *inode, uint64_t 
         int err = chunk_start(fs, inode, offset, &at, &hole);
         if (err)
             return err;
+        if (left > rest && !hole)
+            rest += in_one_piece(fs, inode, offset - in_chunk, at, left - rest);
         if (left > rest)
             left = rest;
         if (hole) {
