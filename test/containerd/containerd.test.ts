@@ -9,7 +9,7 @@ import { cgroupFile } from '../support/host-state.ts';
 const MIB = 1024 * 1024;
 
 describe('containerd', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let containerd: Containerd;
 
   before(async () => {

@@ -16,7 +16,7 @@ const ways: readonly string[] = [
 ];
 
 describe('a program in the Linux guest begins and ends as on Linux', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let tree: Tree;
 
   before(() => {

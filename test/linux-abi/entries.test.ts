@@ -7,12 +7,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Tree } from './guest.ts';
 
-/** The last host call of an idle guest: it gives back what it has read of its image after a second. */
-const TIDIED_MS = 1500;
+/** Longer than the second after which an idle guest gives back what it has read of its image: its last host call. */
 const IDLE_MS = 2000;
+/** So often it is looked whether it sleeps by now: its start takes its time where others want the processor. */
+const LOOKS = 10;
 
 describe('a program in the Linux guest', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let tree: Tree;
 
   before(() => {
@@ -42,13 +43,16 @@ describe('a program in the Linux guest', function () {
     const [command = '', ...args] = tree.guestCommand(['/bin/entries', 'idle']);
     const guest = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(guest.stdout, 'data');
-    await delay(TIDIED_MS);
     const switches = (): string =>
       /^voluntary_ctxt_switches:.*$/m.exec(readFileSync(`/proc/${String(guest.pid)}/status`, 'utf8'))?.[0] ??
       '';
-    const before = switches();
-    await delay(IDLE_MS);
-    expect(switches()).to.equal(before);
+    let before: string;
+    let looks = 0;
+    do {
+      before = switches();
+      await delay(IDLE_MS);
+    } while (switches() !== before && ++looks < LOOKS);
+    expect(looks, 'looks that saw it woken').to.be.lessThan(LOOKS);
     guest.kill('SIGKILL');
   });
 });

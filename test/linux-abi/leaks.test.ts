@@ -9,7 +9,7 @@ import { Tree } from './guest.ts';
 const ALLOWED_KIB = 16;
 
 describe('the memory of the Linux guest kernel', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
 
   it('is given back when files, pipes, events, locks and mappings are gone', async () => {
     const tree = new Tree();

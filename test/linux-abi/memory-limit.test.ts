@@ -35,7 +35,7 @@ const living: readonly string[] = [
 const dying: readonly string[] = ['too_much', 'allocates_in_a_loop', 'deep_in_little_memory'];
 
 describe('the memory of a container', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let tree: Tree;
 
   before(() => {

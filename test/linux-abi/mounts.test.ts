@@ -19,7 +19,7 @@ function entry(path: string, kind: Kind, mode = 0o644, uid = 0): LayerEntry {
 }
 
 describe('the boot config of the Linux guest', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let base: Tree;
 
   /** Without its programs a tree is /top alone. */

@@ -13,7 +13,7 @@ const BOOT_INFO = '11000';
 const withSymbols = join(import.meta.dirname, '../../build/obj/linux/linux.debug');
 
 describe('a program that hands the guest kernel pointers to the kernel', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const tree = new Tree();
   const symbols = new Map<string, string>();
 

@@ -31,7 +31,7 @@ const steps = [
 ];
 
 describe('a terminal in the Linux guest', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let tree: Tree;
 
   before(() => {

@@ -43,7 +43,7 @@ function describeTree(root: string, path = '/', lines: string[] = []): string[] 
 }
 
 describe('the EROFS reader of the Linux guest kernel', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let scratch: string;
   let walk: string;
   let tree: string;

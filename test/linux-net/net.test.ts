@@ -61,18 +61,21 @@ describe('the Linux guest on a link', function () {
     it('sleeps while a hundred connections are open and idle', async () => {
       const held = link.spawn([PYTHON, join(programs, 'client.py'), 'hold', GUEST, '100']);
       await new Promise((resolve) => held.stdout?.once('data', resolve));
-      await delay(1000); // acknowledgements that were delayed, and questions about neighbours
       const switches = (): number =>
         Number(
           /^voluntary_ctxt_switches:\s*(\d+)/m.exec(
             readFileSync(`/proc/${guest.process.pid ?? 0}/status`, 'utf8'),
           )?.[1],
         );
-      const before = switches();
-      await delay(3000);
-      const woken = switches() - before;
+      // At first there are acknowledgements that were delayed, and questions about neighbours.
+      const woken: number[] = [];
+      do {
+        const before = switches();
+        await delay(3000);
+        woken.push(switches() - before);
+      } while ((woken.at(-1) ?? 0) > 6 && woken.length < 5);
       held.kill();
-      expect(woken).to.be.at.most(6);
+      expect(woken.at(-1), woken.join(' ')).to.be.at.most(6);
     });
 
     for (const [version, address] of [

@@ -153,7 +153,7 @@ END
     what: 'ps, top, free, df, pgrep and kill',
     script: `sleep 1000 & p=$!; sleep 0.2; ps -o comm=,args= -p $p; ps -ef | grep -c '[s]leep 1000'; pgrep -x sleep | wc -l
       TERM=dumb top -b -n 1 | grep -c sleep; free -m | grep -c '^Mem:'; df -P / | tail -1 | awk '{ print $6, ($2 > 0) }'; uptime | grep -c 'load average'
-      vmstat | wc -l; cat /proc/$p/comm; pkill -x sleep; wait $p; echo $?; ps -e -o stat= | cut -c1 | sort -u | grep -c R; nproc; w -h | wc -l`,
+      vmstat | wc -l; cat /proc/$p/comm; pkill -x sleep; wait $p 2>/dev/null; echo $?; ps -e -o stat= | cut -c1 | sort -u | grep -c R; nproc; w -h | wc -l`,
     says: /^143$/m,
   },
   {

@@ -6,7 +6,7 @@ import { Rootfs } from './rootfs.ts';
 const MIB = 1024 * 1024;
 
 describe('programs at fixed addresses, executed again', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let host: Playground;
   let rootfs: Rootfs;
   let calls = 0;

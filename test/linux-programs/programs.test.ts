@@ -19,7 +19,7 @@ const LINKAGES: readonly Linkage[] = [
 ];
 
 describe('Linux programs', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let host: Playground;
   let rootfs: Rootfs;
   let calls = 0;

@@ -60,7 +60,7 @@ END`,
 };
 
 describe('shells in the Linux guest', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let tree: Tree;
 
   before(() => {

@@ -28,7 +28,7 @@ const ECHO = resolve(import.meta.dirname, '../linux-net/programs/server.py');
 const PROGRAM = resolve(import.meta.dirname, '../engine-network/programs/dns.py');
 
 describe("a name server on the loopback of a guest's network namespace", function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let host: Playground;
   let network: TestNetwork;
   let rootfs: Rootfs;

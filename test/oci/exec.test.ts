@@ -44,7 +44,7 @@ const APPLETS = [
 const WAITING = ['sh', '-c', 'echo ready; exec sleep 1000'];
 
 describe('exec', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let host: Playground;
   let rootfs: Rootfs;
 

@@ -9,7 +9,7 @@ import { onTerminal } from '../support/terminal.ts';
 const MIB = 1024 * 1024;
 
 describe('podman', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let podman: Podman;
 
   before(async () => {

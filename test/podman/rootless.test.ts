@@ -13,7 +13,7 @@ import { Podman } from '../support/podman.ts';
 const USER = 65534;
 
 describe('podman of an ordinary user', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let podman: Podman;
 
   before(async () => {

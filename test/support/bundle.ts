@@ -51,7 +51,7 @@ export interface CallOptions {
 const CLAIMS_FOLDER = '/run/runnc/@uids';
 
 /** How long something may take that a working runtime does at once. */
-const STUCK_MS = 20_000;
+const STUCK_MS = 60_000;
 
 /** A folder with bundles, and a --root of its own. */
 export class Playground {

@@ -9,6 +9,8 @@ import { IMAGE, writeImage } from './images.ts';
 import { needs, runtime } from './paths.ts';
 
 const OVERLAYFS_MAGIC = 0x794c7630;
+/** A container may be removed already, by --rm. */
+const REMOVAL_MS = 30_000;
 
 export interface DockerdOptions {
   /** Ours, or one that dockerd knows itself ("runc"). */
@@ -105,11 +107,12 @@ export class Dockerd {
   /** Removes every container, by force. */
   async removeAll(): Promise<void> {
     // dockerd may still write down the end of a container while it removes its folder ("directory not empty").
-    for (let tries = 5; ; tries--) {
+    for (const deadline = performance.now() + REMOVAL_MS; ;) {
       const ids = await this.#containers();
       if (ids.length === 0) return;
       const { status, stderr } = await this.try(['rm', '--force', ...ids]);
-      if (tries === 0 || (status !== 0 && !stderr.includes('directory not empty'))) {
+      const isLate = performance.now() > deadline;
+      if (isLate || (status !== 0 && !/directory not empty|already in progress/.test(stderr))) {
         throw new Error(`dockerd does not remove ${ids.join(' ')}: ${stderr}`);
       }
     }

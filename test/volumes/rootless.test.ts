@@ -59,5 +59,5 @@ describe('a volume of an ordinary user', () => {
     expect(status).to.equal(1);
     const { uid, gid } = fs.statSync(join(host.folder, 'volume/moved'));
     expect({ uid, gid }).to.deep.equal(USER);
-  }).timeout(60_000);
+  }).timeout(120_000);
 });

@@ -8,7 +8,7 @@ import { type Draft, Playground, type Result, until } from '../support/bundle.ts
 import { Rootfs } from '../linux-programs/rootfs.ts';
 
 describe('volumes of a Linux guest', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const host = new Playground();
   const rootfs = new Rootfs();
   let volume: string;

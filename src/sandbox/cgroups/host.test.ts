@@ -283,7 +283,7 @@ describe("the host's cgroups", () => {
   });
 
   it('are not removed while a process is left', async function () {
-    this.timeout(20_000);
+    this.timeout(120_000);
     const { cgroup, pid } = await inNewCgroup();
     expect(await cgroup.delete().catch(String)).to.match(
       new RegExp(`cannot remove /\\S+: EBUSY, it holds processes ${pid}$`),
