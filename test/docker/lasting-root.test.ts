@@ -7,6 +7,7 @@ import { Rootfs } from '../linux-programs/rootfs.ts';
 import { succeed } from '../support/command.ts';
 import { Dockerd } from '../support/dockerd.ts';
 import { runtime } from '../support/paths.ts';
+import { live, look, makePlaces } from './lives.ts';
 
 const IMAGE = 'writable:latest';
 const APPLETS =
@@ -97,6 +98,19 @@ describe('docker, with a root that is written', function () {
     expect(await run([], `${LOOK}`, 'committed:latest')).to.equal(first.trimEnd());
   });
 
+  it('is after a random life what it is under runc: for diff, export, commit and the next start', async () => {
+    await makePlaces(docker);
+    const seeds = [1001];
+    const theirs = await live(docker, 'runc', seeds, 200);
+    const ours = await live(docker, 'runnc', seeds, 200);
+    for (const part of ['said', 'exported', 'diff', 'layer'] as const)
+      expect(ours.life[part], part).to.deep.equal(theirs.life[part]);
+    for (const { id } of [theirs, ours]) await docker.docker('commit', id, `lived:${id}`);
+    const committed = await run(['--runtime=runc'], look(seeds.length), `lived:${theirs.id}`);
+    for (const runtime of ['runc', 'runnc'])
+      expect(await run([`--runtime=${runtime}`], look(seeds.length), `lived:${ours.id}`)).to.equal(committed);
+  });
+
   it('can be copied out of while it runs, a moment after it was written, and when it has stopped', async () => {
     const id = await create('echo now > /out; sync; echo written; sleep 1000');
     await docker.docker('start', id);
@@ -109,13 +123,24 @@ describe('docker, with a root that is written', function () {
     expect(readFileSync(copied, 'utf8')).to.equal('now\n');
   });
 
-  it('has what was copied into it at its next start', async () => {
-    const id = await create('cat /in 2>/dev/null || echo nothing');
-    expect(await start(id)).to.equal('nothing\n');
+  it('has what was copied into it at its next start, also what was while it ran', async () => {
+    const id = await create('cat /in /later 2>/dev/null || echo nothing; sleep 1000');
+    const said = async (text: string): Promise<void> => {
+      await docker.docker('start', id);
+      await untilLogged(id, text);
+      await docker.docker('stop', '--time=0', id);
+    };
+    await said('nothing');
     const file = join(docker.folder, 'in');
     writeFileSync(file, 'from outside\n');
     await docker.docker('cp', file, `${id}:/in`);
-    expect(await start(id)).to.equal('from outside\n');
+    await docker.docker('start', id);
+    await untilLogged(id, 'from outside');
+    writeFileSync(file, 'while it ran\n');
+    await docker.docker('cp', file, `${id}:/later`);
+    expect((await docker.try(['exec', id, 'cat', '/later'])).status).to.equal(1);
+    await docker.docker('stop', '--time=0', id);
+    await said('from outside\nwhile it ran');
   });
 
   it('keeps what was synced when it is killed', async () => {

@@ -45,20 +45,44 @@ describe('a root that is written', function () {
   const perl = (...words: readonly string[]): readonly string[] => ['/usr/bin/perl', '/changes.pl', ...words];
   const shell = (script: string): readonly string[] => ['/bin/busybox', 'sh', '-c', script];
 
+  const lives = async (seed: number, change?: (spec: Draft) => void): Promise<void> => {
+    mkdirSync(rootfs.path('/work'));
+    execFileSync('perl', [CHANGES, 'change', '99', '300', rootfs.path('/work')]);
+    const script = `/usr/bin/perl /changes.pl change ${seed} ${COUNT} /work && /usr/bin/perl /changes.pl list /work`;
+    const said = await run(shell(script), change);
+    expect(said.stderr).to.equal('');
+    expect(said.status).to.equal(0);
+    expect(said.stdout.split('\n').length).to.be.greaterThan(200);
+    const kept = execFileSync('perl', [CHANGES, 'list', rootfs.path('/work')], { encoding: 'utf8' });
+    expect(kept.split('\n')).to.deep.equal(said.stdout.split('\n'));
+    expect(await run(perl('list', '/work'))).to.deep.equal(said);
+  };
+
   for (const seed of [1, 2, 3]) {
-    it(`is on the host what it was in the guest after random changes, and again at the next start: seed ${seed}`, async () => {
-      mkdirSync(rootfs.path('/work'));
-      execFileSync('perl', [CHANGES, 'change', '99', '300', rootfs.path('/work')]);
-      const script = `/usr/bin/perl /changes.pl change ${seed} ${COUNT} /work && /usr/bin/perl /changes.pl list /work`;
-      const said = await run(shell(script));
-      expect(said.stderr).to.equal('');
-      expect(said.status).to.equal(0);
-      expect(said.stdout.split('\n').length).to.be.greaterThan(200);
-      const kept = execFileSync('perl', [CHANGES, 'list', rootfs.path('/work')], { encoding: 'utf8' });
-      expect(kept.split('\n')).to.deep.equal(said.stdout.split('\n'));
-      expect(await run(perl('list', '/work'))).to.deep.equal(said);
-    });
+    it(`is on the host what it was in the guest after random changes, and again at the next start: seed ${seed}`, () =>
+      lives(seed));
   }
+
+  /** So many of the host's descriptors has the file server, and those programs of their own. */
+  const withDescriptors =
+    (count: number) =>
+    (spec: Draft): void => {
+      spec.process.rlimits = [{ type: 'RLIMIT_NOFILE', soft: count, hard: count }];
+    };
+
+  it('is so too where the file server can hold a few files only', () => lives(4, withDescriptors(200)));
+
+  it('can have more files renamed by link and unlink than the file server can hold', async () => {
+    mkdirSync(rootfs.path('/work'));
+    const script =
+      'for (1 .. 1000) { my $n = $_; open my $f, ">", "/work/t$n" or die $!; print $f "$n\n"; close $f; link "/work/t$n", "/work/f$n" or die $!; unlink "/work/t$n" or die $! }';
+    const done = await run(['/usr/bin/perl', '-e', script], withDescriptors(200));
+    expect(done).to.deep.equal({ status: 0, stdout: '', stderr: '' });
+    const names = readdirSync(rootfs.path('/work'));
+    expect(names).to.have.lengthOf(1000);
+    for (const name of names)
+      expect(readFileSync(rootfs.path(`/work/${name}`), 'utf8')).to.equal(`${name.slice(1)}\n`);
+  });
 
   it('makes thousands of names in a row where guest and server share a processor: each answer is there at once', async () => {
     const make = 'i=0; while [ $i -lt 5000 ]; do : > /work/$i; i=$((i + 1)); done; echo made';
@@ -95,13 +119,14 @@ describe('a root that is written', function () {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m,mode=755', 'runnc-test', full]);
     try {
       execFileSync('cp', ['-a', `${rootfs.path('/usr/bin/busybox')}`, join(full, 'busybox')]);
-      const fill = '/busybox dd if=/dev/zero of=/big bs=1M count=20 conv=fsync 2>/dev/null || echo refused';
+      const fill =
+        '/busybox dd if=/dev/zero of=/big bs=1M count=20 conv=fsync 2>&1 | /busybox grep -o "No space left on device"';
       const script = `${fill}; /busybox wc -c < /big; echo small > /small; /busybox cat /small`;
       const { status, stdout, stderr } = await run(['/busybox', 'sh', '-c', script], (spec) => {
         spec.root = { path: full, readonly: false };
         spec.process.cwd = '/';
       });
-      expect(stdout).to.equal(`refused\n${20 * 2 ** 20}\nsmall\n`);
+      expect(stdout).to.equal(`No space left on device\n${20 * 2 ** 20}\nsmall\n`);
       expect(stderr).to.match(
         /^runnc: not all changes of the container's root reach the bundle's rootfs \(error 28\)\n$/,
       );
@@ -110,6 +135,31 @@ describe('a root that is written', function () {
       execFileSync('umount', [full]);
     }
   });
+
+  it('goes on in memory when its server is killed: one line says so, who syncs is told, the host keeps what it had', async () => {
+    mkdirSync(rootfs.path('/work'));
+    const write =
+      'trap : USR1; i=0; while [ $i -lt 4000 ]; do echo $i > /work/$i; i=$((i + 1)); [ $i != 1000 ] || { echo half; busybox sleep 1000 & wait; }; done';
+    const script = `${write}; busybox dd if=/dev/zero of=/work/synced count=1 conv=fsync 2>&1 | busybox grep error; busybox cat /work/3999 /work/0`;
+    const call = host.start(['run', '-b', bundle(shell(script)), 'lasting']);
+    await call.prints('half');
+    process.kill(serverPid(), 'SIGKILL');
+    await host.runnc(['kill', 'lasting', 'USR1']);
+    const { status, stdout, stderr } = await call.end();
+    expect(status).to.equal(0);
+    expect(stdout).to.match(/^half\n.*(Input\/output error|I\/O error)\n3999\n0\n$/);
+    expect(stderr).to.match(/^runnc: the file server is gone: [^\n]*\n(runnc: not all changes [^\n]*\n)?$/);
+    const kept = readdirSync(rootfs.path('/work')).length;
+    expect(kept).to.be.within(900, 1100);
+  });
+
+  /** The file server of the one container. */
+  function serverPid(): number {
+    const pids = host.leftovers().flatMap((entry) => /^process (\d+)$/.exec(entry)?.slice(1) ?? []);
+    const server = pids.find((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'runnc-files\n');
+    if (server === undefined) throw new Error('there is no file server');
+    return Number(server);
+  }
 
   it('stays as it was on the host where the annotation says so, and where it is read-only', async () => {
     const script = 'echo x > /new && cat /new || echo refused';

@@ -46,6 +46,9 @@ struct window {
 /* At boot: finds the server. */
 int remote_connect(void);
 
+/* It was there and has ended: whatever is asked gives EIO. */
+bool remote_is_gone(void);
+
 /* Waits for room. False in one case: the server is gone. */
 bool window_take(struct window *w, size_t bytes);
 /* If there is some now. */

@@ -464,7 +464,12 @@ void fid_clunk(uint32_t fid)
     files.forget[files.forget_count++] = fid;
 }
 
-/* ---- the beginning ---- */
+/* ---- the beginning, and the end ---- */
+
+bool remote_is_gone(void)
+{
+    return !files.channel;
+}
 
 int remote_connect(void)
 {

@@ -55,6 +55,9 @@ static struct {
     struct list changed; /* first changed first */
     struct list known;   /* those with a fid */
     uint64_t pages;      /* changed ones: an upper bound */
+    struct wb_inode *writing; /* that write_inode is at */
+    bool shrinking;
+    uint32_t spare; /* a number for shrink() to open what it writes with */
     struct timer timer;
 } wb;
 
@@ -122,6 +125,7 @@ static void connect_now(void)
         return;
     int err = remote_connect();
     root->fid = err ? 0 : fid_alloc();
+    wb.spare = err ? 0 : fid_alloc();
     root->pinned = true;
     if (!root->fid) {
         failed(err ? -err : ENFILE);
@@ -144,24 +148,39 @@ static void forget_fid(struct wb_inode *w)
 
 static int write_inode(struct wb_inode *w);
 
-/* Numbers are few: those of files and folders that can be found again are given up. */
+/*
+ * Numbers are few: those of files and folders that can be found again are given up. What has changed is written
+ * before, for its name may not be in memory any more.
+ */
 static void shrink(void)
 {
     struct wb_inode *w, *next;
 
-    list_for_each_safe(w, next, &wb.changed, changed)
-        write_inode(w);
+    wb.shrinking = true;
+    list_for_each_safe(w, next, &wb.changed, changed) {
+        if (w != wb.writing)
+            write_inode(w);
+    }
     list_for_each_safe(w, next, &wb.known, known) {
-        if (!w->pinned && !w->handle)
+        if (w != wb.writing && !w->pinned && !w->handle)
             forget_fid(w);
     }
+    wb.shrinking = false;
+    if (!wb.spare)
+        wb.spare = fid_alloc();
 }
 
 static uint32_t new_fid(void)
 {
+    if (remote_is_gone()) {
+        failed(EIO);
+        return 0;
+    }
     uint32_t fid = fid_alloc();
-
-    if (!fid) {
+    if (!fid && wb.shrinking) {
+        fid = wb.spare;
+        wb.spare = 0;
+    } else if (!fid) {
         shrink();
         fid = fid_alloc();
     }
@@ -240,6 +259,12 @@ static uint32_t fid_of(struct inode *inode)
         w = tmpfs_inode(inode)->wb;
     } while (!w || !w->fid);
     return w->fid;
+}
+
+/* Both at once: that one may need so many new numbers that the other loses its own. After that there is room. */
+static bool have_fids(struct inode *a, struct inode *b)
+{
+    return fid_of(a) && fid_of(b) && fid_of(a) && fid_of(b);
 }
 
 static void send_attributes(const struct wb_inode *w, uint32_t valid)
@@ -352,10 +377,9 @@ void wb_linked(struct inode *dir, const struct qstr *name, struct inode *inode)
         make(dir, name, t);
         changed_whole(t);
     } else {
-        uint32_t fid = fid_of(inode), folder = fid_of(dir);
-        if (fid && folder) {
-            remote_request request = request_new(FILES_LINK, fid);
-            request.new_fid = folder;
+        if (have_fids(inode, dir)) {
+            remote_request request = request_new(FILES_LINK, fid_of(inode));
+            request.new_fid = fid_of(dir);
             send(&request, name, NULL);
         }
     }
@@ -368,8 +392,25 @@ static void keep_fid(struct inode *inode)
 {
     if (!S_ISREG(inode->i_mode) || (inode->i_nlink == 0 && !wb_is_on_host(tmpfs_inode(inode))))
         return;
-    if (fid_of(inode))
-        tmpfs_inode(inode)->wb->pinned = true;
+    if (!fid_of(inode))
+        return;
+    tmpfs_inode(inode)->wb->pinned = true;
+    /* By and by we look whether it is still so. */
+    enlist(tmpfs_inode(inode)->wb);
+}
+
+/* Nobody has it open who could come with a name that it had: whoever comes next has one that it has. */
+static bool can_unpin(const struct inode *inode)
+{
+    const struct dentry *dentry;
+
+    if (!S_ISREG(inode->i_mode) || inode->i_nlink == 0)
+        return false;
+    list_for_each(dentry, &inode->i_dentries, d_alias) {
+        if (dentry->d_count > 0)
+            return false;
+    }
+    return true;
 }
 
 static void forget_changes(struct wb_inode *w)
@@ -422,8 +463,7 @@ void wb_unlinked(struct inode *dir, const struct qstr *name, struct inode *inode
 static void rename_names(struct inode *old_dir, const struct qstr *old_name, struct inode *new_dir,
                          const struct qstr *new_name, bool exchange)
 {
-    /* The second may need so many new numbers that the first loses its own. */
-    if (!fid_of(old_dir) || !fid_of(new_dir))
+    if (!have_fids(old_dir, new_dir))
         return;
     remote_request request = request_new(FILES_RENAME, fid_of(old_dir));
     request.new_fid = fid_of(new_dir);
@@ -634,12 +674,15 @@ static int write_range(struct wb_inode *w, uint32_t handle, const struct range *
     return 0;
 }
 
-static uint32_t open_handle(const struct wb_inode *w, int flags)
+static uint32_t open_handle(struct wb_inode *w, int flags)
 {
     uint32_t handle = new_fid();
 
-    if (!handle)
+    /* Making room may have taken the file's own. */
+    if (!handle || !fid_of(&w->t->inode)) {
+        fid_unused(handle);
         return 0;
+    }
     remote_request request = request_new(FILES_OPEN, w->fid);
     request.new_fid = handle;
     request.flags = (uint32_t)flags;
@@ -655,8 +698,10 @@ static int keep_handle(struct wb_inode *w, uint64_t *size)
     if (!fid_of(&w->t->inode))
         return -EIO;
     uint32_t handle = new_fid();
-    if (!handle)
+    if (!handle || !fid_of(&w->t->inode)) {
+        fid_unused(handle);
         return -ENFILE;
+    }
     remote_request request = request_new(FILES_OPEN, w->fid);
     request.new_fid = handle;
     request.flags = O_RDONLY;
@@ -687,8 +732,10 @@ static void drop_pages(struct wb_inode *w)
 /* Its data and times go to the host. */
 static int write_inode(struct wb_inode *w)
 {
+    struct wb_inode *outer = wb.writing;
     int err = 0;
 
+    wb.writing = w;
     if (!w->fid && !fid_of(&w->t->inode))
         err = -EIO;
     if (!err && w->count > 0) {
@@ -711,8 +758,11 @@ static int write_inode(struct wb_inode *w)
     w->punched = false;
     if (!err && wb.fs->pages > pages_max())
         drop_pages(w);
+    if (w->pinned && can_unpin(&w->t->inode))
+        w->pinned = false;
     if (w->fid && !w->pinned && !w->handle)
         forget_fid(w);
+    wb.writing = outer;
     return err;
 }
 
