@@ -1,6 +1,6 @@
-/** Images go to engines and registries and come back, by the installed program. */
+/** An image of our own build goes to engines and registries and comes back, by the installed program. */
 import { expect } from 'chai';
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -12,6 +12,16 @@ import { GREETING, writeImage } from '../support/images.ts';
 import { writeLinuxArchive } from '../support/linux-image.ts';
 import { TestRegistry } from '../support/registry.ts';
 
+const RUN =
+  'RUN tr a-z A-Z < /etc/copied > /etc/made && ln -s made /etc/link && chown alice:video /etc/made && chmod 640 /etc/made && rm /etc/layer';
+/** What it has done, seen from inside. */
+const LOOK = [
+  'sh',
+  '-c',
+  'pwd; echo $BUILT; cat /etc/link; stat -c "%n %a %u:%g" /etc/made /etc/copied; ls /etc/layer',
+];
+const SEEN = '/work\nyes\nCOPIED\n/etc/made 640 1000:44\n/etc/copied 644 5:6\n';
+
 describe('images between runnc, engines and registries', function () {
   this.timeout(180_000);
   const host = new Playground();
@@ -20,8 +30,14 @@ describe('images between runnc, engines and registries', function () {
 
   before(async () => {
     const file = join(host.folder, 'in.tar');
-    await writeLinuxArchive(file, { name: 'linux:1' });
+    await writeLinuxArchive(file, { name: 'base:1' });
     await verb('load', '-i', file);
+    const context = join(host.folder, 'context');
+    mkdirSync(context);
+    writeFileSync(join(context, 'copied'), 'copied\n');
+    const lines = ['FROM base:1', 'COPY --chown=5:6 copied /etc/', RUN, 'ENV BUILT=yes', 'WORKDIR /work', ''];
+    writeFileSync(join(context, 'Dockerfile'), lines.join('\n'));
+    await verb('build', '--quiet', '--tag', 'linux:1', context);
     await writeImage(file);
     await verb('load', '-i', file);
   });
@@ -70,7 +86,9 @@ describe('images between runnc, engines and registries', function () {
         for (const runtime of ['runnc', 'runc']) {
           const args = ['run', '--rm', '--network=none', '--runtime', runtime, 'linux:1'];
           expect(await docker.docker(...args)).to.equal('from the image');
-          expect(await docker.docker(...args, 'cat', '/etc/layer')).to.equal('two');
+          const { stdout, stderr } = await docker.try([...args, ...LOOK]);
+          expect(stdout, stderr).to.equal(SEEN);
+          expect(stderr).to.contain('/etc/layer: No such file or directory');
         }
         expect(await docker.docker('run', '--rm', '--network=none', 'probes')).to.contain(GREETING);
       });
@@ -121,13 +139,8 @@ describe('images between runnc, engines and registries', function () {
           .split('\n')
           .find((text) => text.startsWith(name));
         expect(line).to.contain(digest);
-        const { stdout, stderr } = await containerd.runImage(
-          name,
-          `store-${format}`,
-          ['--rm'],
-          ['cat', '/etc/motd'],
-        );
-        expect(stdout, stderr).to.equal('from the image\n');
+        const { stdout, stderr } = await containerd.runImage(name, `store-${format}`, ['--rm'], LOOK);
+        expect(stdout, stderr).to.equal(SEEN);
       });
     }
 
@@ -156,6 +169,22 @@ describe('images between runnc, engines and registries', function () {
     const as = { DOCKER_CONFIG: config };
     before(async () => (registry = await TestRegistry.start({ users: { ada: 's3cret' } })));
     after(() => registry.stop());
+
+    it('that asks nobody for a name gives back what it got, with the same digest', async () => {
+      const open = await TestRegistry.start();
+      try {
+        const name = `${open.host}/linux:1`;
+        const { digest } = await digestOf('linux:1');
+        expect(await verb('push', 'linux:1', name)).to.equal(`Digest: ${digest}\nPushed: ${name}\n`);
+        const other = join(host.folder, 'pulled-openly');
+        const pull = await host.runnc(['pull', '--store', other, name]);
+        expect([pull.stdout, pull.stderr]).to.deep.equal([`Digest: ${digest}\nPulled: ${name}\n`, '']);
+        const run = await host.runnc(['run', '--store', other, '--rm', name, ...LOOK]);
+        expect(run.stdout, run.stderr).to.equal(SEEN);
+      } finally {
+        await open.stop();
+      }
+    });
 
     it('gives back what it got, to who is logged in, with the same digest', async () => {
       const name = `${registry.host}/team/linux:1`;

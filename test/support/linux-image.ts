@@ -6,12 +6,15 @@ import { makeTar, type TestEntry } from './tar.ts';
 
 const APPLETS = [
   'cat',
+  'chmod',
+  'chown',
   'cp',
   'echo',
   'env',
   'false',
   'hostname',
   'id',
+  'ln',
   'ls',
   'mkdir',
   'pwd',
@@ -19,6 +22,7 @@ const APPLETS = [
   'sh',
   'sleep',
   'stat',
+  'tr',
   'tty',
 ];
 
