@@ -1,22 +1,11 @@
 /** RUN in our sandbox, beside runc's under dockerd's classic builder: the same files in the end. */
 import { execFileSync } from 'node:child_process';
-import {
-  createReadStream,
-  linkSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { loadArchive } from '../../src/image/archive-load.ts';
-import { ImageStore } from '../../src/image/store.ts';
-import { run, succeed, type CommandResult } from '../support/command.ts';
-import { Dockerd } from '../support/dockerd.ts';
-import { type Files, readDockerArchive } from '../support/image-files.ts';
+import { Builders } from '../support/builders.ts';
+import { type CommandResult, succeed } from '../support/command.ts';
+import { type Files } from '../support/image-files.ts';
 import { runtime } from '../support/paths.ts';
 
 const APPLETS = [
@@ -57,26 +46,17 @@ const APPLETS = [
 
 describe('RUN', function () {
   this.timeout(180_000);
-  let docker: Dockerd;
-  let folder: string;
-  let context: string;
+  let builders: Builders;
 
   before(async () => {
-    docker = await Dockerd.start({ defaultRuntime: 'runc' });
-    folder = mkdtempSync(join(tmpdir(), 'runnc-run-'));
-    context = join(folder, 'context');
-    mkdirSync(context);
-    writeFileSync(join(context, 'file'), 'of the context\n');
+    builders = await Builders.start();
+    writeFileSync(join(builders.context, 'file'), 'of the context\n');
     await makeBase();
   });
-
-  after(async () => {
-    await docker.stop();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() => builders.stop());
 
   async function makeBase(): Promise<void> {
-    const root = join(folder, 'base');
+    const root = join(builders.folder, 'base');
     for (const name of ['bin', 'etc', 'tmp', 'old/deep', 'usr/lib'])
       mkdirSync(join(root, name), { recursive: true });
     execFileSync('cp', ['/bin/busybox', join(root, 'bin/busybox')]);
@@ -89,63 +69,23 @@ describe('RUN', function () {
     for (const name of ['a', 'b', 'c', 'deep/d']) writeFileSync(join(root, 'old', name), `${name}\n`);
     linkSync(join(root, 'old/a'), join(root, 'old/a-too'));
     symlinkSync('old/a', join(root, 'link'));
-    const tar = join(folder, 'root.tar');
-    execFileSync('tar', ['-C', root, '--owner=0', '--group=0', '--numeric-owner', '-cf', tar, '.']);
-    await docker.docker('import', tar, 'base');
-    await docker.docker('save', '--output', tar, 'base');
-    const store = await ImageStore.open(join(folder, 'images'));
-    for (const { descriptor } of await loadArchive(store, createReadStream(tar), tar)) {
-      await store.tag('base', descriptor);
-    }
-    store.release();
+    await builders.importImage('base', root);
   }
 
   const dockerfile = (lines: readonly string[]): string => {
-    const path = join(folder, 'Dockerfile');
+    const path = join(builders.folder, 'Dockerfile');
     writeFileSync(path, `${lines.join('\n')}\n`);
     return path;
   };
 
-  const archive = (): string => join(folder, 'image.tar');
+  const build = (lines: readonly string[], ...args: readonly string[]): Promise<CommandResult> =>
+    builders.tryRunnc(dockerfile(lines), args);
 
-  function build(lines: readonly string[], ...args: readonly string[]): Promise<CommandResult> {
-    const options = [
-      `--store=${join(folder, 'images')}`,
-      `--output=type=docker,dest=${archive()}`,
-      '--progress=plain',
-    ];
-    return run(runtime, ['build', ...options, ...args, '--file', dockerfile(lines), context], {
-      timeoutMs: 120_000,
-    });
-  }
+  const files = async (lines: readonly string[], ...args: readonly string[]): Promise<Files> =>
+    withoutTimes((await builders.runnc(dockerfile(lines), args)).files);
 
-  async function files(lines: readonly string[], ...args: readonly string[]): Promise<Files> {
-    const { status, stderr } = await build(lines, ...args);
-    expect(status, stderr).to.equal(0);
-    return comparable((await readDockerArchive(archive())).files);
-  }
-
-  async function filesOfDocker(lines: readonly string[], ...args: readonly string[]): Promise<Files> {
-    const tag = 'built';
-    const command = [
-      'build',
-      '--network=none',
-      '--no-cache',
-      ...args,
-      '-t',
-      tag,
-      '-f',
-      dockerfile(lines),
-      context,
-    ];
-    const { status, stdout, stderr } = await run('docker', [...docker.client, ...command], {
-      env: { ...process.env, DOCKER_BUILDKIT: '0' },
-      timeoutMs: 120_000,
-    });
-    expect(status, `${stdout}${stderr}`).to.equal(0);
-    await docker.docker('save', '--output', archive(), tag);
-    return comparable((await readDockerArchive(archive())).files);
-  }
+  const filesOfDocker = async (lines: readonly string[], ...args: readonly string[]): Promise<Files> =>
+    withoutTimes((await builders.docker('classic', dockerfile(lines), args)).files);
 
   const shapes: readonly (readonly [string, readonly string[], ...(readonly string[])])[] = [
     [
@@ -243,16 +183,16 @@ describe('RUN', function () {
     expect(Object.keys(built)).not.to.include.members(['proc']);
     for (const name of ['proc', 'sys', 'dev', 'etc/hosts', 'etc/resolv.conf'])
       expect(built).not.to.have.property(name);
-    expect(execFileSync('ls', [join(folder, 'images/build/work')]).toString()).to.equal('');
+    expect(execFileSync('ls', [join(builders.images, 'build/work')]).toString()).to.equal('');
   });
 
   it('is remembered, and carried out anew when something before it has changed', async () => {
     const lines = ['FROM base', 'COPY file /f', 'RUN cat /f > /g', 'RUN cat /g > /h'];
     await files(lines);
     expect((await build(lines)).stderr.match(/CACHED/g)).to.have.length(3);
-    writeFileSync(join(context, 'file'), 'another\n');
+    writeFileSync(join(builders.context, 'file'), 'another\n');
     expect(await files(lines)).to.include({ h: '-644 0:0 another' });
-    writeFileSync(join(context, 'file'), 'of the context\n');
+    writeFileSync(join(builders.context, 'file'), 'of the context\n');
   });
 
   it('gives equal images for equal builds with SOURCE_DATE_EPOCH', async () => {
@@ -260,7 +200,15 @@ describe('RUN', function () {
     const digest = async (): Promise<string> =>
       succeed(
         runtime,
-        ['build', `--store=${folder}/images`, '-q', '--no-cache', '--file', dockerfile(lines), context],
+        [
+          'build',
+          `--store=${builders.images}`,
+          '-q',
+          '--no-cache',
+          '--file',
+          dockerfile(lines),
+          builders.context,
+        ],
         {
           env: { ...process.env, SOURCE_DATE_EPOCH: '1000000000' },
         },
@@ -295,24 +243,16 @@ describe('RUN', function () {
       'there are bind, cache',
     );
     expect((await build(['FROM base', 'RUN true'], '--platform=linux/arm64')).status).to.equal(1);
-    expect(execFileSync('ls', [join(folder, 'images/build/work')]).toString()).to.equal('');
+    expect(execFileSync('ls', [join(builders.images, 'build/work')]).toString()).to.equal('');
   });
 });
 
-/** Without times, which are those of the running, and links by what they lead to. */
-function comparable(files: Files): Files {
-  const lines = Object.entries(files).map(([path, line]) => [
-    path,
-    line.replace(/^(-\d+ \d+:\d+) \d+ ?/, '$1 ').trimEnd(),
-  ]);
-  const plain = Object.fromEntries(lines) as Record<string, string>;
+/** Those are of the running. */
+function withoutTimes(files: Files): Files {
   return Object.fromEntries(
-    Object.keys(plain)
-      .sort()
-      .map((path) => {
-        const line = plain[path] ?? '';
-        const [, target] = /^h\d+ \d+:\d+ (.*)$/s.exec(line) ?? [];
-        return [path, target === undefined ? line : (plain[target] ?? line)];
-      }),
+    Object.entries(files).map(([path, line]) => [
+      path,
+      line.replace(/^(-\d+ \d+:\d+) \d+ ?/, '$1 ').trimEnd(),
+    ]),
   );
 }

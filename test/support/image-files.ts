@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { extract } from 'tar-stream';
 import type { Descriptor, ImageConfig } from '../../src/image/descriptor.ts';
+import { digestOf } from '../../src/image/digest.ts';
 import type { ImageStore } from '../../src/image/store.ts';
 import { succeed } from './command.ts';
 
@@ -88,7 +89,7 @@ function remove(files: Record<string, string>, path: string): void {
   }
 }
 
-/** `-644 0:0 text`, `l777 0:0 target`; of content beyond 200 bytes the length. */
+/** `-644 0:0 text`, `l777 0:0 target`; of content beyond 200 bytes length and digest. */
 async function readLayer(
   tar: Buffer,
   { withTimes = false }: LineOptions,
@@ -102,7 +103,8 @@ async function readLayer(
     const chunks: Buffer[] = [];
     for await (const chunk of entry) chunks.push(chunk as Buffer);
     const content = Buffer.concat(chunks);
-    const shown = content.length > 200 ? `${String(content.length)} bytes` : content.toString();
+    const shown =
+      content.length > 200 ? `${String(content.length)} bytes, ${digestOf(content)}` : content.toString();
     const owner = `${pax['uid'] ?? String(header.uid)}:${pax['gid'] ?? String(header.gid)}`;
     const type = TYPES[header.type] ?? '?';
     const end = type === '-' ? shown : ((header.linkname as string | null) ?? '');
