@@ -8,7 +8,7 @@ import { assetPath } from '../../src/assets.ts';
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const FLAGS = ['-O2', '-Wall', '-Wextra', '-Werror', '-static'];
-const SECRET = 'SECRET-7f3a';
+export const SECRET = 'SECRET-7f3a';
 
 export function compileFsx(output: string): void {
   execFileSync('gcc', [...FLAGS, '-o', output, here('fsx.c')]);
@@ -16,6 +16,10 @@ export function compileFsx(output: string): void {
 
 export function compileReaders(output: string): void {
   execFileSync('gcc', [...FLAGS, '-pthread', '-o', output, here('readers.c')]);
+}
+
+export function compileRacers(output: string): void {
+  execFileSync('gcc', [...FLAGS, '-o', output, here('racers.c')]);
 }
 
 export function compileFuzzer(output: string): void {

@@ -7,7 +7,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { assetPath } from '../../src/assets.ts';
 import { Playground, type RunningCall } from '../support/bundle.ts';
 import { Rootfs } from '../linux-programs/rootfs.ts';
-import { compileFsx, compileFuzzer, compileReaders, fuzz, hostileFolders, isState } from './programs.ts';
+import {
+  compileFsx,
+  compileFuzzer,
+  compileRacers,
+  compileReaders,
+  fuzz,
+  hostileFolders,
+  isState,
+  SECRET,
+} from './programs.ts';
 
 describe('the file server', function () {
   this.timeout(120_000);
@@ -21,6 +30,7 @@ describe('the file server', function () {
   before(() => {
     compileFsx(rootfs.path('/usr/bin/fsx'));
     compileReaders(rootfs.path('/usr/bin/readers'));
+    compileRacers(rootfs.path('/usr/bin/racers'));
     for (const name of ['sh', 'cat', 'ls', 'ln', 'mv', 'mkdir', 'seq', 'sleep'])
       fs.symlinkSync('busybox', rootfs.path(`/usr/bin/${name}`));
   });
@@ -133,6 +143,14 @@ describe('the file server', function () {
     expect(stdout).to.not.include('SECRET');
     expect(stdout.split('\n')).to.include('inside');
     fs.rmSync(outside, { recursive: true });
+  });
+
+  it('is not led out of its mount by the guest’s own processes, which race with each other', async () => {
+    const folders = hostileFolders(join(memory, 'raced'));
+    volume = folders.mount;
+    const { stdout, stderr } = await start('volumes-racers', ['racers', '/data', '5000', SECRET]).end();
+    expect({ stdout, stderr }).to.deep.equal({ stdout: 'raced, and much was opened\n', stderr: '' });
+    expect(folders.outside()).to.deep.equal(folders.before);
   });
 
   it('links no file of one mount into another, and makes no devices', async () => {
