@@ -18,6 +18,7 @@
         'tender/addon/error.cc',
         'tender/addon/file.cc',
         'tender/addon/poller.cc',
+        'tender/addon/posix.cc',
         'tender/addon/process.cc',
         'tender/addon/socket.cc',
         'tender/addon/terminal.cc',

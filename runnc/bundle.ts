@@ -9,10 +9,12 @@ import init from '../dist/init' with { type: 'file' };
 import tender from '../dist/tender-spt' with { type: 'file' };
 import fileserver from '../dist/fileserver' with { type: 'file' };
 import linux from '../dist/linux.spt' with { type: 'file' };
-import { registerAssets } from '../src/assets.ts';
+import { loadEmbedded } from '../src/embedded-addon.ts';
+import { registerAddon } from '../src/native.ts';
+import { registerParts } from '../src/parts.ts';
 import { main } from './main.ts';
 
-registerAssets({
+registerParts({
   'runnc.node': addon,
   'network.node': network,
   control,
@@ -21,4 +23,5 @@ registerAssets({
   fileserver,
   'linux.spt': linux,
 });
+registerAddon(await loadEmbedded('runnc.node'));
 await main();

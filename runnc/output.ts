@@ -1,4 +1,4 @@
-import { writeSync } from 'node:fs';
+import { writeSync } from '../src/files.ts';
 import { errnoOf } from '../src/errors.ts';
 
 /** Writes to standard output. A reader that has gone is no error. */

@@ -58,7 +58,7 @@ async function runChecked(call: Call): Promise<number> {
     for (const volume of volumes) if (volume.name !== undefined) await makeNamedVolume(volume, rootfs);
     const ownVolumes = volumes.filter(({ name }) => name === undefined);
     const hasData = ownVolumes.length > 0 || options.flag('detach');
-    if (hasData) sweepOwnData(unpacked.containers);
+    if (hasData) await sweepOwnData(unpacked.containers);
     const fill = async (): Promise<void> => {
       for (const volume of ownVolumes) await fillVolume(volume, rootfs);
     };

@@ -2,7 +2,7 @@
  * `runnc run`, of a bundle or of an image. Everything that images need is loaded only for one: this is also the call whose
  * start-up time counts.
  */
-import { existsSync } from 'node:fs';
+import { existsSync } from '../src/files.ts';
 import { Container } from '../src/container/container.ts';
 import { run as runInForeground, shellStatus } from '../src/container/run.ts';
 import { RunncError } from '../src/errors.ts';

@@ -8,7 +8,7 @@
  * cacheLimit: what the cache of images may take on disk, in Docker's notation of sizes.
  * network.host: what becomes of a guest that is to have the host's network: "refuse" it, or let it run with "none".
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync } from './files.ts';
 import { errnoOf, errorMessage, RunncError } from './errors.ts';
 import { integer, leaf, object, oneOf, validate } from './oci/schema.ts';
 import { parseBytes } from './size.ts';

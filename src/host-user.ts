@@ -3,7 +3,7 @@
  * for ordinary users. What the last may do lies between the others: it can make namespaces without a user namespace more,
  * but the host's cgroups and folders are closed to it.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync } from './files.ts';
 import { RunncError } from './errors.ts';
 import type { UidRange } from './host-config.ts';
 

@@ -3,11 +3,10 @@
  * Thin on purpose: one function, one call, nothing decided. Failures are thrown as Error with `code` ("ENOENT",
  * see errnoOf), `errno` and `syscall`, like those of node:fs. Every descriptor that comes out is close-on-exec.
  *
- * The addon is loaded by the first call, not by the import.
+ * The addon is loaded by the first call, not by the import; by the one-file program at its start.
  */
-import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
-import { assetPath, isBundled, readAsset } from './assets.ts';
-import { RunncError } from './errors.ts';
+import type { RawStat } from './files.ts';
+import { type AddonName, embeddedPath, missing, partPath } from './parts.ts';
 
 /** How a process ended. */
 export type ExitStatus =
@@ -267,8 +266,27 @@ export function relayTerminal(masterFd: number, inFd: number, outFd: number): Pr
   return addon().relayTerminal(masterFd, inFd, outFd);
 }
 
-/** What tender/addon/addon.cc exports. */
+/** What tender/addon/addon.cc exports. The file calls from `open` on are src/files.ts's. */
 interface Addon {
+  open(path: string, flags: number, mode: number): number;
+  close(fd: number): void;
+  read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number;
+  write(fd: number, data: string | Uint8Array): number;
+  readFile(file: string | number, encoding: 'utf8' | 'latin1' | ''): Buffer & string;
+  writeFile(path: string, data: string | Uint8Array, flags: number, mode: number): void;
+  mkdir(path: string, mode: number, recursive: boolean): void;
+  rmdir(path: string): void;
+  unlink(path: string): void;
+  access(path: string, mode: number): void;
+  exists(path: string): boolean;
+  rename(from: string, to: string): void;
+  symlink(path: string, target: string): void;
+  readlink(path: string, optional: boolean): string | undefined;
+  realpath(path: string): string;
+  readdir(path: string, foldersOnly: boolean): string[];
+  stat(path: string, optional: boolean): RawStat | undefined;
+  fstat(fd: number): RawStat;
+  statfs(path: string): number;
   spawn(
     executableFd: number,
     argv: readonly string[],
@@ -308,68 +326,44 @@ interface Addon {
   relayTerminal(masterFd: number, inFd: number, outFd: number): Promise<void>;
 }
 
-type AddonName = 'runnc.node' | 'network.node';
-
 let loaded: Addon | undefined;
 
-function addon(): Addon {
-  loaded ??= loadAddon('runnc.node') as Addon;
+/** For src/files.ts; all else goes through the functions above. */
+export function addon(): Addon {
+  loaded ??= loadInstalled('runnc.node') as Addon;
   return loaded;
 }
 
-/** What an addon exports. */
-export function loadAddon(name: AddonName): unknown {
-  return isBundled() ? loadEmbedded(name) : loadFile(assetPath(name));
+/** The one-file program loads it in its own way, before anything else. */
+export function registerAddon(exports: unknown): void {
+  loaded = exports as Addon;
 }
 
-/** Both engines have it; createRequire would be one more module for every call to load. */
-function loadFile(path: string): unknown {
+/** What an addon exports. */
+export async function loadAddon(name: AddonName): Promise<unknown> {
+  if (embeddedPath(name) === undefined) return loadInstalled(name);
+  const { loadEmbedded } = await import('./embedded-addon.ts');
+  return loadEmbedded(name);
+}
+
+function loadInstalled(name: AddonName): unknown {
+  const path = partPath(name);
+  try {
+    return dlopen(path);
+  } catch (error) {
+    // Whatever else it is will be told better by the error itself.
+    if (
+      error instanceof Error &&
+      error.message.includes(`${path}: cannot open shared object file: No such file`)
+    )
+      throw missing(name);
+    throw error;
+  }
+}
+
+/** Both engines have it; createRequire would be one more module for every call to load. Throws what dlerror(3) says. */
+export function dlopen(path: string): unknown {
   const module = { exports: {} };
   process.dlopen(module, path);
   return module.exports;
-}
-
-/**
- * The one-file program: Bun would extract the addon into TMPDIR, trust what it finds there and leave it behind. Ours
- * goes through a file that has no name and ends with this process.
- */
-function loadEmbedded(name: AddonName): unknown {
-  try {
-    return loadThrough(name, openSync('/dev/shm', O_TMPFILE | constants.O_RDWR, 0o600));
-  } catch {
-    // No tmpfs there, or nothing in it may be executed. The other way is as good but slower: it needs bun:ffi.
-    return loadThrough(name, openMemfd());
-  }
-}
-
-function loadThrough(name: AddonName, fd: number): unknown {
-  try {
-    writeFileSync(fd, readAsset(name));
-    return loadFile(`/proc/self/fd/${String(fd)}`);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function openMemfd(): number {
-  // Only Bun has this module, and only the one-file program comes here.
-  const ffi = process.getBuiltinModule('bun:ffi') as unknown as BunFfi;
-  const library = ffi.dlopen('libc.so.6', { memfd_create: { args: ['cstring', 'u32'], returns: 'int' } });
-  const fd = library.symbols.memfd_create(Buffer.from('runnc.node\0'), MFD_CLOEXEC);
-  library.close();
-  if (fd < 0) throw new RunncError('HOST', 'memfd_create failed: the addon cannot be loaded');
-  return fd;
-}
-
-/** open(2); node:fs does not know it. */
-const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
-
-const MFD_CLOEXEC = 1;
-
-/** The part of bun:ffi that is used here; its types are not installed for Node. */
-interface BunFfi {
-  dlopen(
-    library: string,
-    symbols: { memfd_create: { args: readonly string[]; returns: string } },
-  ): { symbols: { memfd_create(name: Uint8Array, flags: number): number }; close(): void };
 }

@@ -1,5 +1,5 @@
 /** Questions to a Linux guest kernel, over the control channel. */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from '../files.ts';
 import { RunncError } from '../errors.ts';
 import { encodeQuestion, Question } from '../guest/session-request.ts';
 import { receiveMessage, socketPair } from '../native.ts';

@@ -1,5 +1,5 @@
 /** A container, as the library's users see it and as every verb of the command uses it. */
-import { closeSync } from 'node:fs';
+import { closeSync } from '../files.ts';
 import { errnoOf, RunncError } from '../errors.ts';
 import { type ExitStatus, pidfdOpen, pidfdSendSignal, waitExit, waitReadable } from '../native.ts';
 import type { Resources } from '../oci/spec.ts';

@@ -1,6 +1,6 @@
 /** Makes a container from a bundle, up to the point where its program could be started. */
-import { closeSync, openSync, readFileSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { closeSync, openSync, readFileSync } from '../files.ts';
+import { basename, dirname, resolve } from '../path.ts';
 import { readAsset } from '../assets.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
@@ -127,11 +127,11 @@ async function createLocked(
     rootless: options.rootless ?? !isHostRoot(),
   });
   cgroup.refuseUsed();
-  const tenderFd = keep(sealedMemfd('tender', readAsset('tender-spt'), 'executable'));
+  const tenderFd = keep(sealedMemfd('tender', await readAsset('tender-spt'), 'executable'));
   const kernelFd =
     guest.kernel.type === 'descriptor'
       ? guest.kernel.fd
-      : keep(sealedMemfd('kernel', readAsset(guest.kernel.name), 'data'));
+      : keep(sealedMemfd('kernel', await readAsset(guest.kernel.name), 'data'));
   const sandboxUid = process.geteuid?.() === 0 ? await uidForSandbox(hostConfig, locked.folder) : undefined;
   reached('uid-claimed');
   const startSocketFd = keep(listenUnix(locked.fd, START_SOCKET));

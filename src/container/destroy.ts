@@ -3,7 +3,7 @@
  * What can be left of it: its process (and, should a guest ever have more, everything in its cgroups), cgroups, a
  * claimed uid, its folders, and what it took from a network namespace that it shares. Mounts and taps end with the process.
  */
-import { closeSync } from 'node:fs';
+import { closeSync } from '../files.ts';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import { pidfdSendSignal, waitReadable } from '../native.ts';
@@ -54,8 +54,8 @@ export async function destroy(
   if (record?.sandboxUid !== undefined) releaseUid(record.sandboxUid, locked.folder);
   else releaseAllUids(locked.folder);
   reached('uid-released');
-  removeOwnData(locked.folder);
-  locked.remove();
+  await removeOwnData(locked.folder);
+  await locked.remove();
 }
 
 /** Before the process is killed: it may be the only one to know the way. */

@@ -1,6 +1,6 @@
 /** What a container uses, once and again and again. */
-import { closeSync } from 'node:fs';
 import { RunncError } from '../errors.ts';
+import { closeSync } from '../files.ts';
 import { waitReadable } from '../native.ts';
 import { type CgroupManager, openCgroup } from '../sandbox/cgroups/index.ts';
 import { openProcess } from '../sandbox/process.ts';
@@ -50,7 +50,7 @@ export async function* watchEvents(
   };
   // The guest's own killer is known by its count alone.
   let killed = (await readStats(record, folder, cgroup)).guest?.memory.oomKills ?? 0;
-  const oom = cgroup.watchOom(tellOom);
+  const oom = await cgroup.watchOom(tellOom);
   let reading = false;
   const tellStats = async (): Promise<void> => {
     const data = await readStats(record, folder, cgroup);

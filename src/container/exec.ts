@@ -2,15 +2,15 @@
  * A program beside the container's own one. The Linux guest kernel makes the process; on the host a small proxy stands
  * for it (tender/control), which this starts and which does the rest. docs/control.md has the whole picture.
  */
-import { closeSync, fstatSync, openSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
 import { errorMessage, RunncError, shorten } from '../errors.ts';
+import { closeSync, fstatSync, openSync } from '../files.ts';
 import { resolveUser } from '../guest/accounts.ts';
 import { credentialsOf, environment, rlimitsOf } from '../guest/linux.ts';
 import { encodeSessionRequest } from '../guest/session-request.ts';
 import { connectUnix } from '../native.ts';
 import type { RunnableProcess } from '../oci/spec-rules.ts';
 import type { Process } from '../oci/spec.ts';
+import { basename, dirname, resolve } from '../path.ts';
 import { writePidFile } from './pid-file.ts';
 import type { ContainerRecord } from './record.ts';
 import { type Session, SessionRefused, startSession } from './session.ts';

@@ -1,5 +1,5 @@
 /** What a process does that stays with a program in a container: its signals and its terminal are the program's. */
-import { closeSync } from 'node:fs';
+import { closeSync } from '../files.ts';
 import { RunncError } from '../errors.ts';
 import {
   getWindowSize,

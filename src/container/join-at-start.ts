@@ -2,7 +2,7 @@
  * A network that came between create and start: `ctr run --cni` and others put interfaces into the namespace that a
  * created container's process made. Nobody tells; so start looks.
  */
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from '../files.ts';
 import { lateNetwork, linuxInterfaces } from '../guest/linux-network.ts';
 import type { GuestNetworking } from '../network/guest-networking.ts';
 import type { LateTender } from '../sandbox/launch.ts';
@@ -48,7 +48,10 @@ function hasInterfaces(pid: number): boolean {
 
 /** It waits in init, sealed. */
 function plannedBootConfig(pid: number, argv: readonly string[]): Buffer {
-  const fd = openSync(`/proc/${String(pid)}/fd/${String(descriptorOf(argv, '--boot-config'))}`, 'r');
+  const fd = openSync(
+    `/proc/${String(pid)}/fd/${String(descriptorOf(argv, '--boot-config'))}`,
+    constants.O_RDONLY,
+  );
   try {
     return readFileSync(fd);
   } finally {

@@ -1,5 +1,5 @@
 /** Gives a container that is being created what its network namespace holds, once the hooks have filled that. */
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from '../files.ts';
 import { RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import { attachNetwork } from '../network/attach.ts';
@@ -29,7 +29,7 @@ export function joinNetwork<T>({
   onWarning,
 }: JoinRequest<T>): T | undefined {
   const door = `/proc/${String(pid)}/ns/net`;
-  const namespaceFd = openSync(door, 'r');
+  const namespaceFd = openSync(door, constants.O_RDONLY);
   try {
     // config.json was looked at before; what its path led to may have changed since.
     if (isHosts(door)) throw new RunncError('UNSUPPORTED', "network: the namespace is the host's own");

@@ -1,5 +1,5 @@
 /** A bundle that is made for one container: its files lie in the container's own folder and are deleted with it. */
-import { writeFileSync } from 'node:fs';
+import { writeFileSync } from '../files.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import { type Bundle, readBundle } from '../oci/bundle.ts';
 import type { Spec } from '../oci/spec.ts';

@@ -6,9 +6,8 @@
  *     FOLDER/owner     the path of the container's own folder: after a crash of the host, that one is gone
  *     FOLDER/log, FOLDER/volumes/N
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
-import { removeTree } from '../remove-tree.ts';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from '../files.ts';
 
 const POINTER = 'data';
 
@@ -29,13 +28,17 @@ export function ownData(stateFolder: string): string | undefined {
 }
 
 /** Throws HOST. */
-export function removeOwnData(stateFolder: string): void {
+export async function removeOwnData(stateFolder: string): Promise<void> {
   const folder = ownData(stateFolder);
-  if (folder !== undefined) removeTree(folder);
+  if (folder === undefined) return;
+  // Only here: every deletion comes by, and hardly any container has such data.
+  const { removeTree } = await import('../remove-tree.ts');
+  removeTree(folder);
 }
 
 /** Removes those in `parent` whose container is no more. */
-export function sweepOwnData(parent: string): void {
+export async function sweepOwnData(parent: string): Promise<void> {
+  const { removeTree } = await import('../remove-tree.ts');
   for (const name of namesIn(parent)) {
     const folder = `${parent}/${name}`;
     const owner = readIfThere(`${folder}/owner`);

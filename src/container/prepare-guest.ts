@@ -1,5 +1,5 @@
 /** From a bundle to what runs: the guest, its memory, and what it finds attached. */
-import { accessSync, constants, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, fileSystemType, statSync } from '../files.ts';
 import { RunncError, shorten } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
 import { withImageAnnotations } from '../guest/image-annotations.ts';
@@ -291,7 +291,7 @@ function lastingRoot(bundle: Bundle): GuestMount[] {
   }
   if (value === 'memory' || spec.root?.readonly === true || !isWritable(bundle)) return [];
   // overlayfs cannot rename what it has of two folders: the guest says so to its programs as Linux would.
-  const options = statfsSync(rootfs).type === OVERLAYFS_MAGIC ? ['kept=overlay'] : [];
+  const options = fileSystemType(rootfs) === OVERLAYFS_MAGIC ? ['kept=overlay'] : [];
   const where = 'config.json root';
   return [{ kind: 'served', target: '/', source: rootfs, options, readonly: false, recursive: false, where }];
 }

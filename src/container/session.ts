@@ -2,9 +2,9 @@
  * A session of the control channel: a proxy (tender/control) is started, asks the guest for what the request says, and
  * stays with it to its end. docs/control.md has the whole picture.
  */
-import { closeSync, constants, openSync } from 'node:fs';
 import { readAsset } from '../assets.ts';
 import { errnoOf, RunncError } from '../errors.ts';
+import { closeSync, constants, openSync } from '../files.ts';
 import {
   type ExitStatus,
   pidfdGetfd,
@@ -144,7 +144,7 @@ async function startProxy(
     const folderFd = keep(openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY));
     const planFd = keep(sealedMemfd('runnc-exec-plan', plan, 'data'));
     const first = spawn({
-      executableFd: keep(sealedMemfd('runnc-exec', readAsset('control'), 'executable')),
+      executableFd: keep(sealedMemfd('runnc-exec', await readAsset('control'), 'executable')),
       argv,
       environment: [],
       descriptors: [

@@ -1,5 +1,5 @@
 /** Lets the program of a created container run. */
-import { closeSync } from 'node:fs';
+import { closeSync } from '../files.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import { start } from '../sandbox/start.ts';

@@ -12,12 +12,11 @@ import {
   readFileSync,
   renameSync,
   rmdirSync,
-  rmSync,
-  statSync,
+  statIfThere,
   unlinkSync,
   writeFileSync,
-} from 'node:fs';
-import { resolve } from 'node:path';
+} from '../files.ts';
+import { resolve } from '../path.ts';
 import { delay } from '../delay.ts';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { stateFolder } from '../host-user.ts';
@@ -37,7 +36,7 @@ export interface LockedContainer {
   read(): ContainerRecord | undefined;
   write(record: ContainerRecord): void;
   /** Removes the folder. The lock is still held, on nothing. */
-  remove(): void;
+  remove(): Promise<void>;
   unlock(): void;
 }
 
@@ -133,7 +132,7 @@ async function lockFolder(folder: string, timeoutMs?: number): Promise<LockedCon
   try {
     await acquire(fd, folder, timeoutMs);
     const held = fstatSync(fd);
-    const there = statSync(folder, { throwIfNoEntry: false });
+    const there = statIfThere(folder);
     if (there?.ino === held.ino && there.dev === held.dev) return lockedContainer(folder, fd);
   } catch (error) {
     closeSync(fd);
@@ -169,9 +168,7 @@ function lockedContainer(folder: string, fd: number): LockedContainer {
       writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
       renameSync(`${file}.new`, file);
     },
-    remove() {
-      removeFolder(folder);
-    },
+    remove: () => removeFolder(folder),
     unlock() {
       if (open) closeSync(fd);
       open = false;
@@ -180,12 +177,13 @@ function lockedContainer(folder: string, fd: number): LockedContainer {
 }
 
 /** By hand as far as there are only files in it, because rmSync takes Bun as long as all the rest of a deletion. */
-function removeFolder(folder: string): void {
+async function removeFolder(folder: string): Promise<void> {
   try {
     for (const name of readdirSync(folder)) unlinkSync(`${folder}/${name}`);
     rmdirSync(folder);
   } catch {
     // Something else is in there, or it was removed by hand.
+    const { rmSync } = await import('node:fs');
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,5 @@
 /** As whom a program of the image runs: process.user, with names looked up in the image's passwd(5) and group(5). */
-import { closeSync, constants, fstatSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, readFileSync } from '../files.ts';
 import { errnoOf, RunncError, shorten } from '../errors.ts';
 import { openInRoot } from '../native.ts';
 import type { User } from '../oci/spec.ts';

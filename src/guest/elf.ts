@@ -2,7 +2,7 @@
  * Reads what an ELF64 file says of itself (System V ABI, chapters 4 and 5): header, program headers, notes. The
  * file may be hostile: everything is bounded, nothing is trusted, and no more than 1 MiB is read of it whatever it says.
  */
-import { fstatSync, readSync } from 'node:fs';
+import { fstatSync, readSync } from '../files.ts';
 import { RunncError } from '../errors.ts';
 
 /** e_type. */

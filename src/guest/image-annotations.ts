@@ -4,7 +4,7 @@
  *
  * The image's author is nobody's friend: of ours only those are taken that cannot reach anything of the host.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from '../files.ts';
 import { errnoOf, errorMessage, RunncError, shorten } from '../errors.ts';
 import { openInRoot } from '../native.ts';
 

@@ -1,5 +1,5 @@
 /** What is in a file that a container is to run: a Solo5 unikernel, a Linux program, a script, or something else. */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from '../files.ts';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import {
   type Elf,

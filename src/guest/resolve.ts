@@ -1,11 +1,11 @@
 /** Finds process.args[0] in the rootfs and says which kind of guest runs it. */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { posix } from 'node:path';
+import { closeSync, constants, fstatSync, openSync, readSync } from '../files.ts';
 import { errnoOf, RunncError, shorten } from '../errors.ts';
 import { openInRoot } from '../native.ts';
 import type { Bundle } from '../oci/bundle.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { Mount } from '../oci/spec.ts';
+import { normalize, resolve } from '../path.ts';
 import { isBind } from '../rootfs/mounts.ts';
 import type { Guest } from './guest.ts';
 import { inspect, type LinuxInspection } from './inspect.ts';
@@ -199,10 +199,10 @@ function openProgram(root: Root, path: string, name: string): Program {
 
 /** A single file that is bind-mounted on this path, as Docker does with its init (--init). */
 function openMounted({ mounts, bundle }: Root, path: string): number | undefined {
-  const wanted = posix.normalize(path);
-  const mount = mounts.findLast(({ destination }) => posix.resolve('/', destination) === wanted);
+  const wanted = normalize(path);
+  const mount = mounts.findLast(({ destination }) => resolve('/', destination) === wanted);
   if (mount?.source === undefined || !isBind(mount)) return undefined;
-  const fd = openSync(posix.resolve(bundle, mount.source), OPEN_FLAGS);
+  const fd = openSync(resolve(bundle, mount.source), OPEN_FLAGS);
   if (fstatSync(fd).isFile()) return fd;
   closeSync(fd);
   return undefined;

@@ -4,7 +4,7 @@
  * interface keeps none, or the namespace's own stack would answer too.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync } from 'node:fs';
+import { closeSync } from '../files.ts';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
 import type { GuestInterface } from './guest-network.ts';

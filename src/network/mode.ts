@@ -1,5 +1,5 @@
 /** Whether a container has a network that a guest may take over: decided from config.json alone, before anything is made. */
-import { statSync } from 'node:fs';
+import { statSync } from '../files.ts';
 import { errnoOf, RunncError, shorten } from '../errors.ts';
 import type { Spec } from '../oci/spec.ts';
 

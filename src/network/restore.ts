@@ -1,5 +1,5 @@
 /** Gives a namespace back what a guest took: addresses and routes to their interfaces, and no filters. */
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, statSync } from '../files.ts';
 import { errnoOf, errorMessage } from '../errors.ts';
 import { reached } from '../fault.ts';
 import type { NetworkRecord, TakenInterface } from './network-record.ts';
@@ -19,7 +19,7 @@ export function openNamespace({ inode, path }: NetworkRecord, pid?: number): num
     try {
       // A path may lead anywhere by now; nothing but a namespace has this number, and nsfs opens nothing.
       if (statSync(candidate).ino !== inode) continue;
-      const fd = openSync(candidate, 'r');
+      const fd = openSync(candidate, constants.O_RDONLY);
       if (isNamespace(fd, inode)) return fd;
       closeSync(fd);
     } catch {

@@ -2,7 +2,7 @@
  * The typed door to the addon network.node (tender/addon/network.cc): rtnetlink in a network namespace, and taps. Thin on
  * purpose, as src/native.ts; errors are Node's system errors (errnoOf), some with `detail`, the kernel's own words.
  */
-import { closeSync } from 'node:fs';
+import { closeSync } from '../files.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import { loadAddon } from '../native.ts';
 
@@ -109,7 +109,7 @@ export class Rtnetlink {
   /** Borrows the namespace's descriptor. EPERM without CAP_SYS_ADMIN over it. */
   constructor(namespaceFd: number) {
     this.#namespaceFd = namespaceFd;
-    this.#fd = addon().openNetlink(namespaceFd);
+    this.#fd = addon.openNetlink(namespaceFd);
   }
 
   close(): void {
@@ -117,28 +117,28 @@ export class Rtnetlink {
   }
 
   links(): readonly Link[] {
-    return addon().readLinks(this.#fd);
+    return addon.readLinks(this.#fd);
   }
 
   addresses(): readonly Address[] {
-    return addon().readAddresses(this.#fd);
+    return addon.readAddresses(this.#fd);
   }
 
   routes(family: number): readonly Route[] {
-    return addon().readRoutes(this.#fd, family);
+    return addon.readRoutes(this.#fd, family);
   }
 
   neighbours(): readonly NeighbourEntry[] {
-    return addon().readNeighbours(this.#fd);
+    return addon.readNeighbours(this.#fd);
   }
 
   qdiscs(): readonly Qdisc[] {
-    return addon().readQdiscs(this.#fd);
+    return addon.readQdiscs(this.#fd);
   }
 
   /** Of the ingress qdisc, which must be there. */
   ingressFilters(index: number): readonly Filter[] {
-    return addon().readFilters(this.#fd, index);
+    return addon.readFilters(this.#fd, index);
   }
 
   /**
@@ -146,12 +146,12 @@ export class Rtnetlink {
    * headers if `vnet`. `syscall` of an error is "open" where it is /dev/net/tun.
    */
   openTap(vnet: boolean): Tap {
-    return addon().openTap(this.#namespaceFd, vnet);
+    return addon.openTap(this.#namespaceFd, vnet);
   }
 
   /** Sets MTU (bytes) and transmit queue (frames), keeps IPv6 from giving it addresses, and sets it up. */
   setUpTap(index: number, mtu: number, queueLength: number): void {
-    addon().setUpTap(this.#fd, index, mtu, queueLength);
+    addon.setUpTap(this.#fd, index, mtu, queueLength);
   }
 
   /**
@@ -159,7 +159,7 @@ export class Rtnetlink {
    * which part the kernel refused: "ingress" or "mirred" (ENOENT: it has no such part). The cookie has at most 16 bytes.
    */
   addRedirect(from: number, to: number, cookie: Uint8Array): void {
-    addon().addRedirect(this.#fd, from, to, cookie);
+    addon.addRedirect(this.#fd, from, to, cookie);
   }
 
   /**
@@ -172,37 +172,37 @@ export class Rtnetlink {
     cookie: Uint8Array,
   ): void {
     const device = to === 'stack' ? 0 : guest;
-    addon().addException(this.#fd, index, order, protocol, keys, device, to === 'both', cookie);
+    addon.addException(this.#fd, index, order, protocol, keys, device, to === 'both', cookie);
   }
 
   /** A UDP socket in the namespace, connected to a port of an IPv4 address there. The caller closes it. */
   connectUdp(address: Uint8Array, port: number): number {
-    return addon().connectUdp(this.#namespaceFd, address, port);
+    return addon.connectUdp(this.#namespaceFd, address, port);
   }
 
   /** net.ipv4.ip_local_port_range of the namespace, as the kernel writes it. */
   get localPorts(): string {
-    return addon().localPorts(this.#namespaceFd) ?? '';
+    return addon.localPorts(this.#namespaceFd) ?? '';
   }
 
   /** EROFS, EACCES: the caller may not. */
   set localPorts(range: string) {
-    addon().localPorts(this.#namespaceFd, range);
+    addon.localPorts(this.#namespaceFd, range);
   }
 
   /** Removes the ingress qdisc with its filters. */
   removeIngress(index: number): void {
-    addon().removeIngress(this.#fd, index);
+    addon.removeIngress(this.#fd, index);
   }
 
   /** Adds again (EEXIST: it is there) what the `raw` of an address, route or neighbour describes. */
   restore(raw: Uint8Array): void {
-    addon().replay(this.#fd, raw, true);
+    addon.replay(this.#fd, raw, true);
   }
 
   /** Deletes it. EADDRNOTAVAIL, ESRCH: it is not there. */
   remove(raw: Uint8Array): void {
-    addon().replay(this.#fd, raw, false);
+    addon.replay(this.#fd, raw, false);
   }
 }
 
@@ -234,16 +234,12 @@ interface Addon {
   replay(fd: number, raw: Uint8Array, add: boolean): void;
 }
 
-let loaded: Addon | undefined;
+/** Whoever imports this module needs it. */
+const addon = await load();
 
-function addon(): Addon {
-  loaded ??= load();
-  return loaded;
-}
-
-function load(): Addon {
+async function load(): Promise<Addon> {
   try {
-    return loadAddon('network.node') as Addon;
+    return (await loadAddon('network.node')) as Addon;
   } catch (error) {
     if (!errorMessage(error).includes('libmnl')) throw error;
     throw new RunncError('HOST', 'network: libmnl is missing on this host: install it (Debian: libmnl0)', {

@@ -1,6 +1,6 @@
 /** Reads and checks a bundle: a directory with config.json and a root file system (runtime-spec bundle.md). */
-import { closeSync, fstatSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync, statSync } from '../files.ts';
+import { resolve } from '../path.ts';
 import { errnoOf, errorMessage, RunncError, shorten } from '../errors.ts';
 import { validate, type Schema } from './schema.ts';
 import { checkProcess, checkRules, whyNot, type RunnableProcess, type RunnableSpec } from './spec-rules.ts';
@@ -58,7 +58,7 @@ function readConfig(bundle: string): string {
   const file = `${bundle}/config.json`;
   let fd: number;
   try {
-    fd = openSync(file, 'r');
+    fd = openSync(file, constants.O_RDONLY);
   } catch (error) {
     throw errnoOf(error) === 'ENOENT'
       ? new RunncError('INVALID', `JSON specification file config.json not found in ${bundle}`)

@@ -3,7 +3,7 @@
  * the last line of level "error" of a JSON log for the reason why a call failed, so a line must be complete,
  * valid, and have a time as RFC 3339 wants it.
  */
-import { appendFileSync, writeSync } from 'node:fs';
+import { appendFileSync, writeSync } from '../files.ts';
 
 export type LogFormat = 'text' | 'json';
 export type LogLevel = 'debug' | 'warning' | 'error';

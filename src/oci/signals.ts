@@ -1,5 +1,45 @@
-import { constants } from 'node:os';
 import { RunncError, shorten } from '../errors.ts';
+
+/** signal(7) on x86-64, from 1 on. From here and not from node:os, which takes `kill` a quarter of a millisecond. */
+const NAMES: readonly string[] = [
+  ...[
+    'HUP',
+    'INT',
+    'QUIT',
+    'ILL',
+    'TRAP',
+    'ABRT',
+    'BUS',
+    'FPE',
+    'KILL',
+    'USR1',
+    'SEGV',
+    'USR2',
+    'PIPE',
+    'ALRM',
+  ],
+  ...[
+    'TERM',
+    'STKFLT',
+    'CHLD',
+    'CONT',
+    'STOP',
+    'TSTP',
+    'TTIN',
+    'TTOU',
+    'URG',
+    'XCPU',
+    'XFSZ',
+    'VTALRM',
+    'PROF',
+  ],
+  ...['WINCH', 'IO', 'PWR', 'SYS'],
+];
+
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ['IOT', 'ABRT'],
+  ['POLL', 'IO'],
+]);
 
 /** signal(7) on x86-64: the C library keeps the first two real-time signals for itself. */
 const SIGRTMIN = 34;
@@ -12,8 +52,8 @@ export function parseSignal(text: string): number {
     if (number >= 1 && number <= SIGRTMAX) return number;
   }
   const name = text.toUpperCase().replace(/^SIG/, '');
-  const known: Readonly<Record<string, number>> = constants.signals;
-  const number = known[`SIG${name}`] ?? realTime(name);
+  const known = NAMES.indexOf(ALIASES.get(name) ?? name) + 1;
+  const number = known > 0 ? known : realTime(name);
   if (number === undefined) {
     throw new RunncError(
       'INVALID',

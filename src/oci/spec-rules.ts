@@ -2,7 +2,7 @@
  * What a well-typed config.json must keep beyond its types: fields that need one another, and paths that must
  * be there. Rules that belong to one guest or one part of the sandbox stand with that part.
  */
-import { statSync } from 'node:fs';
+import { statSync } from '../files.ts';
 import { errnoOf, RunncError, shorten } from '../errors.ts';
 import type { Linux, Namespace, NamespaceType, Process, Spec } from './spec.ts';
 

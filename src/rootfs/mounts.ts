@@ -1,7 +1,7 @@
 /**
  * config.json's mounts: how each can reach a guest that shares no file system with the host.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, constants, fileSystemType, fstatSync, openSync, readSync, statSync } from '../files.ts';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import type { IdMapping, Mount } from '../oci/spec.ts';
 import { toContainerId } from './id-map.ts';
@@ -181,7 +181,7 @@ function checkServed({ options = [], uidMappings = [], gidMappings = [] }: Mount
  */
 function guestFileSystem(source: string, target: string): string | undefined {
   if (target === '/dev/shm' || (target === '/dev' && source === '/dev')) return 'tmpfs';
-  return KERNEL_FILE_SYSTEMS.get(statfsSync(source).type);
+  return KERNEL_FILE_SYSTEMS.get(fileSystemType(source));
 }
 
 /**
@@ -265,7 +265,7 @@ function readMountedFile(
     throw sourceError(error, source, where);
   }
   try {
-    const stat = fstatSync(fd, { bigint: true });
+    const stat = fstatSync(fd);
     if (!stat.isFile()) throw new RunncError('INVALID', `${where}: ${source} is no longer a file`);
     if (stat.size > MAX_MOUNTED_FILE_BYTES) {
       throw new RunncError(
@@ -276,11 +276,11 @@ function readMountedFile(
     return {
       type: 'file',
       path: Buffer.from(target),
-      mode: Number(stat.mode & 0o7777n),
-      uid: toContainerId(Number(stat.uid), uidMappings),
-      gid: toContainerId(Number(stat.gid), gidMappings),
+      mode: stat.mode & 0o7777,
+      uid: toContainerId(stat.uid, uidMappings),
+      gid: toContainerId(stat.gid, gidMappings),
       mtimeNs: stat.mtimeNs,
-      content: readWhole(fd, Number(stat.size)),
+      content: readWhole(fd, stat.size),
     };
   } catch (error) {
     throw sourceError(error, source, where);

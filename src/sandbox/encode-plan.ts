@@ -2,7 +2,7 @@
  * A launch plan as the bytes that init reads (tender/init/plan.c), field by field in the same order. Descriptors of
  * this process become numbers of init: 0, 1, 2, then the tender's from 3 on, then init's own.
  */
-import { readlinkSync } from 'node:fs';
+import { readlinkSync } from '../files.ts';
 import { RunncError } from '../errors.ts';
 import {
   initSteps,

@@ -1,5 +1,5 @@
 /** What a container's file server (tender/fileserver) needs: its program, a channel to the guest, and what it serves. */
-import { openSync } from 'node:fs';
+import { openSync } from '../files.ts';
 import { readAsset } from '../assets.ts';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { channelPair, pipePair, sealedMemfd, windowMemfd } from '../native.ts';
@@ -24,7 +24,10 @@ const PIPE_BYTES = 1024 * 1024;
 const O_PATH = 0o10000000;
 
 /** `keep` closes a descriptor when the creation is over. Throws NOT_FOUND, UNSUPPORTED, HOST. */
-export function fileServer(sources: readonly ServedSource[], keep: (fd: number) => number): FileServer {
+export async function fileServer(
+  sources: readonly ServedSource[],
+  keep: (fd: number) => number,
+): Promise<FileServer> {
   const tooMany = sources[MAX_MOUNTS];
   if (tooMany !== undefined) {
     throw new RunncError(
@@ -32,6 +35,7 @@ export function fileServer(sources: readonly ServedSource[], keep: (fd: number) 
       `${tooMany.where}: a container can have ${String(MAX_MOUNTS)} files and folders mounted`,
     );
   }
+  const program = await readAsset('fileserver');
   const mounts = sources.map((source) => servedMount(source, keep));
   const [guestEnd, serverEnd] = channelPair();
   const windowFd = keep(windowMemfd('runnc-files', WINDOW_BYTES));
@@ -40,7 +44,7 @@ export function fileServer(sources: readonly ServedSource[], keep: (fd: number) 
   const pipes = Array.from({ length: onDemand ? 0 : PIPES }, () => pipePair(PIPE_BYTES).map(keep));
   return {
     plan: {
-      executableFd: keep(sealedMemfd('runnc-fileserver', readAsset('fileserver'), 'executable')),
+      executableFd: keep(sealedMemfd('runnc-fileserver', program, 'executable')),
       channelFd: keep(serverEnd),
       windowFd,
       pipeFds: pipes.flatMap((ends) => ends.slice(1)),

@@ -1,5 +1,5 @@
 /** Hands a launch plan to init and talks with it until the container is created. */
-import { closeSync, writeFileSync } from 'node:fs';
+import { closeSync, writeFileSync } from '../files.ts';
 import { readAsset } from '../assets.ts';
 import { errnoOf, RunncError } from '../errors.ts';
 import {
@@ -62,7 +62,7 @@ export async function launch(
   plan: LaunchPlan,
   onNamespaces: (init: InitProcess) => Promise<Continuation>,
 ): Promise<InitProcess> {
-  const { sync, stage } = spawnInit(plan);
+  const { sync, stage } = await spawnInit(plan);
   let init: InitProcess | undefined;
   try {
     for (;;) {
@@ -112,7 +112,9 @@ export async function launch(
 }
 
 /** Starts init's first stage; `sync` is our end of the conversation. */
-function spawnInit(plan: LaunchPlan): { readonly sync: number; readonly stage: SpawnedProcess } {
+async function spawnInit(
+  plan: LaunchPlan,
+): Promise<{ readonly sync: number; readonly stage: SpawnedProcess }> {
   const [sync, initSync] = socketPair();
   const toClose = [initSync];
   try {
@@ -120,7 +122,7 @@ function spawnInit(plan: LaunchPlan): { readonly sync: number; readonly stage: S
     const planFd = sealedMemfd('runnc-plan', bytes, 'data');
     toClose.push(planFd);
     // Readable: an ordinary user's runtime must get at its /proc files to write the maps. Init hides itself afterwards.
-    const executableFd = sealedMemfd('runnc-init', readAsset('init'), 'readable-executable');
+    const executableFd = sealedMemfd('runnc-init', await readAsset('init'), 'readable-executable');
     toClose.push(executableFd);
     const stage = spawn({
       executableFd,

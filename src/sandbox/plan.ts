@@ -3,7 +3,7 @@
  * caller asked for to a LaunchPlan. Nothing here changes anything on the host; the only thing opened are the namespaces
  * to join.
  */
-import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from '../files.ts';
 import { errorMessage, RunncError, shorten } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
 import { capabilityBits } from '../oci/capabilities.ts';

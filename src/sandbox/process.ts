@@ -2,7 +2,7 @@
  * Naming a process so that the name cannot come to mean another one: a pid is reused, a pid with its start time
  * is not, and a pidfd never.
  */
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from '../files.ts';
 import { errnoOf } from '../errors.ts';
 import { pidfdOpen } from '../native.ts';
 

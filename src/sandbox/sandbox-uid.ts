@@ -10,10 +10,10 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readlinkSync,
+  readlinkIfThere,
   symlinkSync,
   unlinkSync,
-} from 'node:fs';
+} from '../files.ts';
 import { errorMessage, RunncError } from '../errors.ts';
 import type { HostConfig, UidRange } from '../host-config.ts';
 import { isHostRoot, mappedIds, stateFolder } from '../host-user.ts';
@@ -85,7 +85,7 @@ function tryClaim(claim: string, containerFolder: string): boolean {
 
 function ownerOf(claim: string): string | undefined {
   try {
-    return readlinkSync(claim);
+    return readlinkIfThere(claim);
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 /** What the runtime says to a container's init that waits for start. */
-import { closeSync } from 'node:fs';
+import { closeSync } from '../files.ts';
 import { errnoOf, RunncError } from '../errors.ts';
 import { connectUnix, receiveMessage, sealedMemfd, sendMessage } from '../native.ts';
 import { encodeStrings } from './encode-plan.ts';

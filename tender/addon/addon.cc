@@ -5,6 +5,7 @@
 #include "process.h"
 #include "file.h"
 #include "poller.h"
+#include "posix.h"
 #include "socket.h"
 #include "terminal.h"
 #include "tree.h"
@@ -14,6 +15,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   runnc::ExportProcess(env, exports);
   runnc::ExportContent(env, exports);
   runnc::ExportFile(env, exports);
+  runnc::ExportPosix(env, exports);
   runnc::ExportSocket(env, exports);
   runnc::ExportTerminal(env, exports);
   runnc::ExportTree(env, exports);

@@ -5,16 +5,18 @@
 
 namespace runnc {
 
-Napi::Error SystemError(Napi::Env env, int error, const char *syscall) {
+Napi::Error SystemError(Napi::Env env, int error, const char *syscall, const std::string &path) {
   const char *name = strerrorname_np(error);
   if (name == nullptr) name = "EUNKNOWN";
   const char *description = strerrordesc_np(error);
   if (description == nullptr) description = "unknown error";
   std::string message = std::string(name) + ": " + description + ", " + syscall;
+  if (!path.empty()) message += " '" + path + "'";
   Napi::Error result = Napi::Error::New(env, message);
   result.Set("code", Napi::String::New(env, name));
   result.Set("errno", Napi::Number::New(env, -error));
   result.Set("syscall", Napi::String::New(env, syscall));
+  if (!path.empty()) result.Set("path", Napi::String::New(env, path));
   return result;
 }
 

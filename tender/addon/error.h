@@ -9,8 +9,8 @@
 
 namespace runnc {
 
-// An Error with `code` ("ENOENT"), `errno` (negative, as in Node) and `syscall`.
-Napi::Error SystemError(Napi::Env env, int error, const char *syscall);
+// An Error with `code` ("ENOENT"), `errno` (negative, as in Node), `syscall` and, where one was named, `path`.
+Napi::Error SystemError(Napi::Env env, int error, const char *syscall, const std::string &path = "");
 
 // Makes that error the pending exception; the result is what the caller returns.
 Napi::Value Throw(Napi::Env env, int error, const char *syscall);

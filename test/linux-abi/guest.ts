@@ -6,7 +6,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { assetPath } from '../../src/assets.ts';
+import { partPath } from '../../src/parts.ts';
 import type { NetworkRecord } from '../../src/guest/boot-config-network.ts';
 import {
   addRecords,
@@ -221,13 +221,13 @@ export class Tree {
     const path = join(this.scratch, `config-${this.runs++}`);
     writeFileSync(path, addRecords(config, options.network ?? []));
     return [
-      assetPath('tender-spt'),
+      partPath('tender-spt'),
       ...[
         `--mem=${GUEST_MEMORY_MIB}`,
         `--allow-extras=${EXTRAS}${options.strict === true ? '' : ',memctl'}`,
         `--boot-config=${path}`,
       ],
-      ...[`--rootfs=${this.image ?? ''}`, ...(options.tender ?? []), assetPath('linux.spt')],
+      ...[`--rootfs=${this.image ?? ''}`, ...(options.tender ?? []), partPath('linux.spt')],
     ];
   }
 }

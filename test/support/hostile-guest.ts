@@ -87,7 +87,7 @@ class Proxy {
     const [report, proxyReport] = socketPair();
     const folder = openSync(guest.folder, 'r');
     const plan = sealedMemfd('plan', encodeProxyPlan({ taskFds: 0, request: Buffer.alloc(100) }), 'data');
-    const program = sealedMemfd('control', readAsset('control'), 'executable');
+    const program = sealedMemfd('control', await readAsset('control'), 'executable');
     const own = pidfdOpen(process.pid);
     const first = spawn({
       executableFd: program,

@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { assetPath } from '../../src/assets.ts';
+import { partPath } from '../../src/parts.ts';
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const FLAGS = ['-O2', '-Wall', '-Wextra', '-Werror', '-static'];
@@ -70,7 +70,7 @@ export function fuzz(
   messages: number,
 ): void {
   const script = 'mount --make-rprivate /; exec "$@"';
-  const args = [assetPath('fileserver'), mount, readonly, String(seed), String(messages), SECRET];
+  const args = [partPath('fileserver'), mount, readonly, String(seed), String(messages), SECRET];
   const { stdout, stderr, status } = spawnSync('unshare', [
     '--mount',
     'sh',

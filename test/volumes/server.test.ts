@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { assetPath } from '../../src/assets.ts';
+import { partPath } from '../../src/parts.ts';
 import { Playground, type RunningCall } from '../support/bundle.ts';
 import { Rootfs } from '../linux-programs/rootfs.ts';
 import {
@@ -195,6 +195,6 @@ describe('the file server', function () {
     expect(open.filter((path) => path.startsWith('/') && path !== '/dev/null').length).to.be.lessThan(4);
     await host.runnc(['delete', '--force', 'volumes-jail']);
     await call.end();
-    expect(assetPath('fileserver')).to.match(/fileserver$/);
+    expect(partPath('fileserver')).to.match(/fileserver$/);
   });
 });

@@ -1,5 +1,5 @@
 /** What a container's cgroups of both versions have in common: the way in, changed limits, the end. */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from '../../files.ts';
 import type { Resources } from '../../oci/spec.ts';
 import { errorMessage, RunncError } from '../../errors.ts';
 import type { CgroupDoors, CgroupState, FreezerState } from './index.ts';

@@ -1,6 +1,6 @@
 /** Reading and writing the files of a cgroup. */
-import { constants, closeSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { constants, closeSync, openSync, readFileSync, writeSync } from '../../files.ts';
+import { join } from '../../path.ts';
 import { RunncError, errnoOf, errorMessage } from '../../errors.ts';
 
 const NOTHING_TO_READ = new Set([

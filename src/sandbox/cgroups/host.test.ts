@@ -243,14 +243,14 @@ describe("the host's cgroups", () => {
     const hog = waiter('read go; cat /dev/zero | tail -c 200m');
     const { cgroup } = await inNewCgroup({ memory: { limit: 24 * MIB, swap: 24 * MIB } }, hog);
     expect(cgroup.oomKills()).to.equal(0);
+    let tell: (count: number) => void = () => undefined;
     const told = new Promise<number>((resolve) => {
-      const watcher = cgroup.watchOom((count) => {
-        watcher.close();
-        resolve(count);
-      });
+      tell = resolve;
     });
+    const watcher = await cgroup.watchOom((count) => tell(count));
     hog.stdin?.write('go\n');
     expect(await told).to.equal(1);
+    watcher.close();
     await gone(hog);
     // The shell reports that the last program of its pipe died of SIGKILL.
     expect(hog.exitCode).to.equal(128 + 9);

@@ -1,5 +1,5 @@
 /** Which cgroup hierarchies the host has, and where in them this process is. */
-import { readFileSync } from 'node:fs';
+import { readFileSync } from '../../files.ts';
 import { lines } from './format.ts';
 
 export interface CgroupMount {

@@ -1,5 +1,5 @@
 /** Which huge page sizes a cgroup counts. */
-import { readdirSync } from 'node:fs';
+import { readdirSync } from '../../files.ts';
 import { errnoOf } from '../../errors.ts';
 
 /**

@@ -94,7 +94,7 @@ export interface CgroupManager {
    * cgroup v1 tells only by eventfd, which JavaScript has not, so there the counter is read once a second.
    * `close` ends it and must be called.
    */
-  watchOom(onOom: (oomKills: number) => void): { close(): void };
+  watchOom(onOom: (oomKills: number) => void): Promise<{ close(): void }>;
 
   /** SIGKILL to everything in it, also when frozen. Does not wait for the processes to be gone. */
   killAll(): Promise<void>;

@@ -1,5 +1,5 @@
 /** Where a container's cgroups shall be. Decides only; makes nothing. */
-import { join, posix } from 'node:path';
+import { dirname, join } from '../../path.ts';
 import { RunncError } from '../../errors.ts';
 import { readHost, type CgroupHost, type CgroupMount } from './host.ts';
 import type { CgroupOptions, CgroupState } from './index.ts';
@@ -18,7 +18,7 @@ function planDirectories(options: CgroupOptions, cgroupsPath: string, host: Cgro
   const absolute = cgroupsPath.startsWith('/');
   // Cleaned as below the root, so that no number of ".." leaves the mount. There are no symbolic links in a
   // cgroup file system, so the text of the path is all there is to check.
-  const inner = posix.join('/', cgroupsPath === '' ? options.id : cgroupsPath);
+  const inner = join('/', cgroupsPath === '' ? options.id : cgroupsPath);
   if (inner === '/') {
     throw new RunncError(
       'INVALID',
@@ -32,7 +32,7 @@ function planDirectories(options: CgroupOptions, cgroupsPath: string, host: Cgro
       const own = ownCgroup(host, mount, controller);
       // On cgroup v2 a cgroup that holds processes, as the caller's own does, cannot give controllers to
       // its children: the container's becomes its sibling, as in runc.
-      return posix.join(host.version === 2 ? posix.dirname(own) : own, inner);
+      return join(host.version === 2 ? dirname(own) : own, inner);
     }),
     rootless: options.rootless,
   };
@@ -56,13 +56,13 @@ function planScope(options: CgroupOptions, cgroupsPath: string, host: CgroupHost
     );
   }
   const parent = slice === '' ? defaultSlice : slice;
-  const inner = posix.join(expandSlice(parent), unit);
+  const inner = join(expandSlice(parent), unit);
   const user = options.rootless;
   return {
     version: host.version,
     paths: pathsIn(host, (mount, controller) =>
       // The user's systemd manages only what is below its own cgroup (user@UID.service).
-      user ? posix.join(userManager(ownCgroup(host, mount, controller)), inner) : inner,
+      user ? join(userManager(ownCgroup(host, mount, controller)), inner) : inner,
     ),
     systemd: { unit, slice: parent, user },
     rootless: options.rootless,
@@ -90,7 +90,7 @@ function userManager(own: string): string {
 
 /** The caller's own cgroup as seen below the mount. */
 function ownCgroup(host: CgroupHost, mount: CgroupMount, controller: string): string {
-  const own = posix.join('/', host.own[controller] ?? '/');
+  const own = join('/', host.own[controller] ?? '/');
   if (mount.root === '/') return own;
   if (own === mount.root) return '/';
   return own.startsWith(`${mount.root}/`) ? own.slice(mount.root.length) : '/';

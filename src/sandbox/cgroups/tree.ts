@@ -1,6 +1,5 @@
 /** What is the same for a cgroup directory of any version: its processes, its children, its end. */
-import { readdirSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { foldersIn, rmdirSync } from '../../files.ts';
 import { delay } from '../../delay.ts';
 import { RunncError, errnoOf } from '../../errors.ts';
 import { errnoText, readFileIn } from './file.ts';
@@ -88,9 +87,7 @@ function inUseBy(dir: string): string {
 
 function children(dir: string): readonly string[] {
   try {
-    return readdirSync(dir, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => join(dir, entry.name));
+    return foldersIn(dir).map((name) => `${dir}/${name}`);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENODEV') return [];
     throw new RunncError('HOST', `cgroups: cannot read ${dir}: ${errnoText(error)}`, { cause: error });

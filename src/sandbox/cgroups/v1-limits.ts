@@ -1,6 +1,6 @@
 /** linux.resources as the files of cgroup v1. The order of the writes matters where a comment says so. */
-import { closeSync, constants, existsSync, openSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, constants, existsSync, openSync, writeSync } from '../../files.ts';
+import { join } from '../../path.ts';
 import type {
   BlockIoResources,
   CpuResources,

@@ -1,6 +1,6 @@
 /** The cgroups of a container on a cgroup v1 or hybrid host: one directory in each hierarchy. */
-import { closeSync, constants, existsSync, mkdirSync, openSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, constants, existsSync, mkdirSync, openSync } from '../../files.ts';
+import { dirname, join } from '../../path.ts';
 import { delay } from '../../delay.ts';
 import type { Resources } from '../../oci/spec.ts';
 import { RunncError, errnoOf, errorMessage } from '../../errors.ts';
@@ -72,7 +72,7 @@ export class CgroupV1 extends Cgroup implements CgroupManager {
     return Number(/^oom_kill (\d+)$/m.exec(count ?? '')?.[1] ?? 0);
   }
 
-  watchOom(onOom: (oomKills: number) => void): { close(): void } {
+  async watchOom(onOom: (oomKills: number) => void): Promise<{ close(): void }> {
     let last = this.oomKills();
     const timer = setInterval(() => {
       const now = this.oomKills();

@@ -5,8 +5,8 @@
  * to guard. The jail has an empty root without any device node, no CAP_MKNOD to make one, and the tender's
  * filter has no open(2); the tap and the block images come in as descriptors that are open already.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from '../../files.ts';
+import { join } from '../../path.ts';
 import type { BlockIoResources, CpuResources, MemoryResources, Resources } from '../../oci/spec.ts';
 import { RunncError } from '../../errors.ts';
 import { readFileIn, writeLimit } from './file.ts';

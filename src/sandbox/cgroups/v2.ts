@@ -1,6 +1,6 @@
 /** The cgroup of a container on a cgroup v2 host: one directory. */
-import { constants, mkdirSync, openSync, watch } from 'node:fs';
-import { join, sep } from 'node:path';
+import { constants, mkdirSync, openSync } from '../../files.ts';
+import { join } from '../../path.ts';
 import type { Resources } from '../../oci/spec.ts';
 import { RunncError, errnoOf } from '../../errors.ts';
 import { errnoText, readFileIn, writeFileIn } from './file.ts';
@@ -50,9 +50,10 @@ export class CgroupV2 extends Cgroup implements CgroupManager {
     return dir === undefined ? 0 : (parseFlat(readFileIn(dir, 'memory.events'))['oom_kill'] ?? 0);
   }
 
-  watchOom(onOom: (oomKills: number) => void): { close(): void } {
+  async watchOom(onOom: (oomKills: number) => void): Promise<{ close(): void }> {
     const dir = this.membership();
     if (dir === undefined) return { close: () => undefined };
+    const { watchFile } = await import('./v2-watch.ts');
     let last = this.oomKills();
     return watchFile(join(dir, 'memory.events'), () => {
       const now = this.oomKills();
@@ -190,9 +191,9 @@ function refuseInvalid(dir: string): void {
 
 /** The cgroups above, from the mount's root on. */
 function ancestors(dir: string): readonly string[] {
-  const parts = dir.split(sep).slice(1, -1);
+  const parts = dir.split('/').slice(1, -1);
   return parts
-    .map((_, index) => sep + parts.slice(0, index + 1).join(sep))
+    .map((_, index) => `/${parts.slice(0, index + 1).join('/')}`)
     .filter((path) => readFileIn(path, 'cgroup.subtree_control') !== undefined);
 }
 
@@ -208,6 +209,7 @@ async function setFrozen(dir: string, frozen: boolean): Promise<void> {
     );
   }
   if (!frozen || isFrozen(dir)) return;
+  const { happens } = await import('./v2-watch.ts');
   if (await happens(join(dir, 'cgroup.events'), () => isFrozen(dir), FREEZE_TIMEOUT_MS)) return;
   writeFileIn(dir, 'cgroup.freeze', '0');
   throw new RunncError('HOST', `cgroups: the processes in ${dir} could not be frozen`);
@@ -215,34 +217,4 @@ async function setFrozen(dir: string, frozen: boolean): Promise<void> {
 
 function isFrozen(dir: string): boolean {
   return parseFlat(readFileIn(dir, 'cgroup.events'))['frozen'] === 1;
-}
-
-/** Waits for a condition that a change of the file announces. */
-function happens(path: string, condition: () => boolean, timeoutMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const finish = (value: boolean): void => {
-      clearTimeout(timer);
-      watcher.close();
-      resolve(value);
-    };
-    const timer = setTimeout(() => finish(condition()), timeoutMs);
-    const watcher = watchFile(path, () => {
-      if (condition()) finish(true);
-    });
-    // It may have happened before the watch stood.
-    if (condition()) finish(true);
-  });
-}
-
-/** cgroup v2 tells of a change in its .events files by inotify (cgroup-v2.rst, "Basic Operations"). */
-function watchFile(path: string, onChange: () => void): { close(): void } {
-  try {
-    const watcher = watch(path, onChange);
-    // The cgroup went away; there is nothing more to tell.
-    watcher.on('error', () => watcher.close());
-    return watcher;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return { close: () => undefined };
-    throw new RunncError('HOST', `cgroups: cannot watch ${path}: ${errnoText(error)}`, { cause: error });
-  }
 }
