@@ -192,15 +192,15 @@ Napi::Value LockFile(const Napi::CallbackInfo &info) {
 }  // namespace
 
 void ExportFile(Napi::Env env, Napi::Object exports) {
-  exports.Set("sealedMemfd", Napi::Function::New(env, SealedMemfd, "sealedMemfd"));
-  exports.Set("windowMemfd", Napi::Function::New(env, WindowMemfd, "windowMemfd"));
-  exports.Set("memfd", Napi::Function::New(env, Memfd, "memfd"));
-  exports.Set("openTree", Napi::Function::New(env, OpenTree, "openTree"));
-  exports.Set("openInRoot", Napi::Function::New(env, OpenInRoot, "openInRoot"));
-  exports.Set("makeNode", Napi::Function::New(env, MakeNode, "makeNode"));
-  exports.Set("syncFileSystem", Napi::Function::New(env, SyncFileSystem, "syncFileSystem"));
-  exports.Set("tryLockFile", Napi::Function::New(env, TryLockFile, "tryLockFile"));
-  exports.Set("lockFile", Napi::Function::New(env, LockFile, "lockFile"));
+  exports.Set("sealedMemfd", Napi::Function::New<SealedMemfd>(env, "sealedMemfd"));
+  exports.Set("windowMemfd", Napi::Function::New<WindowMemfd>(env, "windowMemfd"));
+  exports.Set("memfd", Napi::Function::New<Memfd>(env, "memfd"));
+  exports.Set("openTree", Napi::Function::New<OpenTree>(env, "openTree"));
+  exports.Set("openInRoot", Napi::Function::New<OpenInRoot>(env, "openInRoot"));
+  exports.Set("makeNode", Napi::Function::New<MakeNode>(env, "makeNode"));
+  exports.Set("syncFileSystem", Napi::Function::New<SyncFileSystem>(env, "syncFileSystem"));
+  exports.Set("tryLockFile", Napi::Function::New<TryLockFile>(env, "tryLockFile"));
+  exports.Set("lockFile", Napi::Function::New<LockFile>(env, "lockFile"));
 }
 
 }  // namespace runnc

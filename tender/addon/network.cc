@@ -636,21 +636,21 @@ Napi::Value Replay(const Napi::CallbackInfo &info) {
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("openNetlink", Napi::Function::New(env, OpenNetlink, "openNetlink"));
-  exports.Set("openTap", Napi::Function::New(env, OpenTap, "openTap"));
-  exports.Set("readLinks", Napi::Function::New(env, ReadLinks, "readLinks"));
-  exports.Set("readAddresses", Napi::Function::New(env, ReadAddresses, "readAddresses"));
-  exports.Set("readRoutes", Napi::Function::New(env, ReadRoutes, "readRoutes"));
-  exports.Set("readNeighbours", Napi::Function::New(env, ReadNeighbours, "readNeighbours"));
-  exports.Set("readQdiscs", Napi::Function::New(env, ReadQdiscs, "readQdiscs"));
-  exports.Set("readFilters", Napi::Function::New(env, ReadFilters, "readFilters"));
-  exports.Set("setUpTap", Napi::Function::New(env, SetUpTap, "setUpTap"));
-  exports.Set("addRedirect", Napi::Function::New(env, AddRedirect, "addRedirect"));
-  exports.Set("addException", Napi::Function::New(env, AddException, "addException"));
-  exports.Set("connectUdp", Napi::Function::New(env, ConnectUdp, "connectUdp"));
-  exports.Set("localPorts", Napi::Function::New(env, LocalPorts, "localPorts"));
-  exports.Set("removeIngress", Napi::Function::New(env, RemoveIngress, "removeIngress"));
-  exports.Set("replay", Napi::Function::New(env, Replay, "replay"));
+  exports.Set("openNetlink", Napi::Function::New<OpenNetlink>(env, "openNetlink"));
+  exports.Set("openTap", Napi::Function::New<OpenTap>(env, "openTap"));
+  exports.Set("readLinks", Napi::Function::New<ReadLinks>(env, "readLinks"));
+  exports.Set("readAddresses", Napi::Function::New<ReadAddresses>(env, "readAddresses"));
+  exports.Set("readRoutes", Napi::Function::New<ReadRoutes>(env, "readRoutes"));
+  exports.Set("readNeighbours", Napi::Function::New<ReadNeighbours>(env, "readNeighbours"));
+  exports.Set("readQdiscs", Napi::Function::New<ReadQdiscs>(env, "readQdiscs"));
+  exports.Set("readFilters", Napi::Function::New<ReadFilters>(env, "readFilters"));
+  exports.Set("setUpTap", Napi::Function::New<SetUpTap>(env, "setUpTap"));
+  exports.Set("addRedirect", Napi::Function::New<AddRedirect>(env, "addRedirect"));
+  exports.Set("addException", Napi::Function::New<AddException>(env, "addException"));
+  exports.Set("connectUdp", Napi::Function::New<ConnectUdp>(env, "connectUdp"));
+  exports.Set("localPorts", Napi::Function::New<LocalPorts>(env, "localPorts"));
+  exports.Set("removeIngress", Napi::Function::New<RemoveIngress>(env, "removeIngress"));
+  exports.Set("replay", Napi::Function::New<Replay>(env, "replay"));
   return exports;
 }
 

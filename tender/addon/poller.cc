@@ -207,7 +207,7 @@ static Napi::Value PollReadable(const Napi::CallbackInfo &info) {
 }
 
 void ExportPoller(Napi::Env env, Napi::Object exports) {
-  exports.Set("pollReadable", Napi::Function::New(env, PollReadable, "pollReadable"));
+  exports.Set("pollReadable", Napi::Function::New<PollReadable>(env, "pollReadable"));
   exports.Set("waitReadable", Napi::Function::New(
                                   env,
                                   [](const Napi::CallbackInfo &info) {

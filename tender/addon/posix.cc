@@ -364,25 +364,25 @@ Napi::Value StatFs(const Napi::CallbackInfo &info) {
 }  // namespace
 
 void ExportPosix(Napi::Env env, Napi::Object exports) {
-  exports.Set("open", Napi::Function::New(env, Open, "open"));
-  exports.Set("close", Napi::Function::New(env, Close, "close"));
-  exports.Set("read", Napi::Function::New(env, Read, "read"));
-  exports.Set("write", Napi::Function::New(env, Write, "write"));
-  exports.Set("readFile", Napi::Function::New(env, ReadFile, "readFile"));
-  exports.Set("writeFile", Napi::Function::New(env, WriteFile, "writeFile"));
-  exports.Set("mkdir", Napi::Function::New(env, MakeFolder, "mkdir"));
-  exports.Set("rmdir", Napi::Function::New(env, RemoveFolder, "rmdir"));
-  exports.Set("unlink", Napi::Function::New(env, Unlink, "unlink"));
-  exports.Set("access", Napi::Function::New(env, Access, "access"));
-  exports.Set("exists", Napi::Function::New(env, Exists, "exists"));
-  exports.Set("rename", Napi::Function::New(env, Rename, "rename"));
-  exports.Set("symlink", Napi::Function::New(env, Symlink, "symlink"));
-  exports.Set("readlink", Napi::Function::New(env, ReadLink, "readlink"));
-  exports.Set("realpath", Napi::Function::New(env, RealPath, "realpath"));
-  exports.Set("readdir", Napi::Function::New(env, ReadFolder, "readdir"));
-  exports.Set("stat", Napi::Function::New(env, Stat, "stat"));
-  exports.Set("fstat", Napi::Function::New(env, StatDescriptor, "fstat"));
-  exports.Set("statfs", Napi::Function::New(env, StatFs, "statfs"));
+  exports.Set("open", Napi::Function::New<Open>(env, "open"));
+  exports.Set("close", Napi::Function::New<Close>(env, "close"));
+  exports.Set("read", Napi::Function::New<Read>(env, "read"));
+  exports.Set("write", Napi::Function::New<Write>(env, "write"));
+  exports.Set("readFile", Napi::Function::New<ReadFile>(env, "readFile"));
+  exports.Set("writeFile", Napi::Function::New<WriteFile>(env, "writeFile"));
+  exports.Set("mkdir", Napi::Function::New<MakeFolder>(env, "mkdir"));
+  exports.Set("rmdir", Napi::Function::New<RemoveFolder>(env, "rmdir"));
+  exports.Set("unlink", Napi::Function::New<Unlink>(env, "unlink"));
+  exports.Set("access", Napi::Function::New<Access>(env, "access"));
+  exports.Set("exists", Napi::Function::New<Exists>(env, "exists"));
+  exports.Set("rename", Napi::Function::New<Rename>(env, "rename"));
+  exports.Set("symlink", Napi::Function::New<Symlink>(env, "symlink"));
+  exports.Set("readlink", Napi::Function::New<ReadLink>(env, "readlink"));
+  exports.Set("realpath", Napi::Function::New<RealPath>(env, "realpath"));
+  exports.Set("readdir", Napi::Function::New<ReadFolder>(env, "readdir"));
+  exports.Set("stat", Napi::Function::New<Stat>(env, "stat"));
+  exports.Set("fstat", Napi::Function::New<StatDescriptor>(env, "fstat"));
+  exports.Set("statfs", Napi::Function::New<StatFs>(env, "statfs"));
 }
 
 }  // namespace runnc

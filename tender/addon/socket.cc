@@ -171,13 +171,13 @@ Napi::Value TryReceiveMessage(const Napi::CallbackInfo &info) {
 }  // namespace
 
 void ExportSocket(Napi::Env env, Napi::Object exports) {
-  exports.Set("socketPair", Napi::Function::New(env, SocketPair, "socketPair"));
-  exports.Set("channelPair", Napi::Function::New(env, ChannelPair, "channelPair"));
-  exports.Set("pipePair", Napi::Function::New(env, PipePair, "pipePair"));
-  exports.Set("listenUnix", Napi::Function::New(env, ListenUnix, "listenUnix"));
-  exports.Set("connectUnix", Napi::Function::New(env, ConnectUnix, "connectUnix"));
-  exports.Set("sendMessage", Napi::Function::New(env, SendMessage, "sendMessage"));
-  exports.Set("tryReceiveMessage", Napi::Function::New(env, TryReceiveMessage, "tryReceiveMessage"));
+  exports.Set("socketPair", Napi::Function::New<SocketPair>(env, "socketPair"));
+  exports.Set("channelPair", Napi::Function::New<ChannelPair>(env, "channelPair"));
+  exports.Set("pipePair", Napi::Function::New<PipePair>(env, "pipePair"));
+  exports.Set("listenUnix", Napi::Function::New<ListenUnix>(env, "listenUnix"));
+  exports.Set("connectUnix", Napi::Function::New<ConnectUnix>(env, "connectUnix"));
+  exports.Set("sendMessage", Napi::Function::New<SendMessage>(env, "sendMessage"));
+  exports.Set("tryReceiveMessage", Napi::Function::New<TryReceiveMessage>(env, "tryReceiveMessage"));
 }
 
 }  // namespace runnc

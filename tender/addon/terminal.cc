@@ -136,11 +136,11 @@ Napi::Value RelayTerminal(const Napi::CallbackInfo &info) {
 }  // namespace
 
 void ExportTerminal(Napi::Env env, Napi::Object exports) {
-  exports.Set("makeRaw", Napi::Function::New(env, MakeRaw, "makeRaw"));
-  exports.Set("restoreTerminal", Napi::Function::New(env, RestoreTerminal, "restoreTerminal"));
-  exports.Set("getWindowSize", Napi::Function::New(env, GetWindowSize, "getWindowSize"));
-  exports.Set("setWindowSize", Napi::Function::New(env, SetWindowSize, "setWindowSize"));
-  exports.Set("relayTerminal", Napi::Function::New(env, RelayTerminal, "relayTerminal"));
+  exports.Set("makeRaw", Napi::Function::New<MakeRaw>(env, "makeRaw"));
+  exports.Set("restoreTerminal", Napi::Function::New<RestoreTerminal>(env, "restoreTerminal"));
+  exports.Set("getWindowSize", Napi::Function::New<GetWindowSize>(env, "getWindowSize"));
+  exports.Set("setWindowSize", Napi::Function::New<SetWindowSize>(env, "setWindowSize"));
+  exports.Set("relayTerminal", Napi::Function::New<RelayTerminal>(env, "relayTerminal"));
 }
 
 }  // namespace runnc

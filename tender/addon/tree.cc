@@ -371,8 +371,8 @@ Napi::Value NextData(const Napi::CallbackInfo &info) {
 }  // namespace
 
 void ExportTree(Napi::Env env, Napi::Object exports) {
-  exports.Set("scanTree", Napi::Function::New(env, ScanTree));
-  exports.Set("nextData", Napi::Function::New(env, NextData));
+  exports.Set("scanTree", Napi::Function::New<ScanTree>(env, "scanTree"));
+  exports.Set("nextData", Napi::Function::New<NextData>(env, "nextData"));
 }
 
 }  // namespace runnc

@@ -1,6 +1,6 @@
 /** The installed program is one file that needs nothing beside it, and no folder to unpack itself into. */
-import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, copyFileSync, mkdirSync, renameSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { Playground } from '../support/bundle.ts';
 import { run } from '../support/command.ts';
@@ -75,6 +75,60 @@ describe('the one file', () => {
       status: 0,
       stdout: '',
       stderr: '',
+    });
+  });
+
+  describe('with a fresh /run', () => {
+    /** `script` with $runnc, in a mount namespace where /run is an empty tmpfs mounted with `options`. */
+    const withRun = (options: string, script: string): ReturnType<typeof run> =>
+      run('unshare', [
+        ...['--mount', 'sh', '-ec'],
+        `mount --bind "$0" /mnt; mount -t tmpfs -o ${options} none /run
+         runnc='env -i /mnt/elsewhere/runnc'; cd /; ${script}`,
+        host.folder,
+      ]);
+
+    it('keeps its addon there, for the calls that come', async () => {
+      const script = `
+        $runnc --version >/dev/null; ls /run/runnc/@native; stat -c '%U %a' /run/runnc/@native /run/runnc/@native/*
+        stat -c %i /run/runnc/@native/* >/tmp/runnc-kept.$$; $runnc --version >/dev/null
+        stat -c %i /run/runnc/@native/* | cmp - /tmp/runnc-kept.$$; rm /tmp/runnc-kept.$$
+        cmp /run/runnc/@native/runnc-*.node ${join(dirname(runtime), 'runnc.node')}`;
+      const { status, stdout, stderr } = await withRun('mode=755', script);
+      expect({ status, stderr }).to.deep.equal({ status: 0, stderr: '' });
+      expect(stdout).to.match(/^runnc-\w+\.node\nroot 711\nroot 644\n$/);
+    });
+
+    it('makes away with what no call has asked for in a week', async () => {
+      const script = `
+        mkdir -p -m 711 /run/runnc/@native; cd /run/runnc/@native; touch runnc-young.node
+        touch -d '-8 days' runnc-old.node; $runnc --version >/dev/null; ls`;
+      const { stdout } = await withRun('mode=755', script);
+      expect(stdout.split('\n'))
+        .to.have.length(3)
+        .and.include('runnc-young.node')
+        .and.not.include('runnc-old.node');
+    });
+
+    it('does without where nothing may be executed', async () => {
+      const script = '$runnc run --bundle "$0/b" one && $runnc run --bundle "$0/b" two'.replaceAll(
+        '$0',
+        '/mnt',
+      );
+      renameSync(host.bundle('hello'), join(host.folder, 'b'));
+      expect(await withRun('mode=755,noexec', script)).to.deep.equal({
+        status: 0,
+        stdout: 'Hello from a unikernel\n'.repeat(2),
+        stderr: '',
+      });
+    });
+
+    it('does without where nothing can be written, or where others may write', async () => {
+      const version = await run(runtime, ['--version']);
+      expect(await withRun('ro', '$runnc --version')).to.deep.equal(version);
+      const open =
+        'mkdir -p /run/runnc/@native; chmod 777 /run/runnc; $runnc --version; ls -A /run/runnc/@native';
+      expect(await withRun('mode=755', open)).to.deep.equal(version);
     });
   });
 });
