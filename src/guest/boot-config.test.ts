@@ -65,6 +65,12 @@ describe('the boot config', () => {
     expect(limit?.readBigUInt64LE(16)).to.equal(2n ** 64n - 1n);
   });
 
+  it('says how ready the program is to be killed for memory, if config.json does', () => {
+    expect(record(MINIMAL, 21)).to.deep.equal([]);
+    const [adjustment] = record({ ...MINIMAL, oomScoreAdj: -998 }, 21);
+    expect(adjustment?.readInt32LE(0)).to.equal(-998);
+  });
+
   it('carries a file with its path before its content', () => {
     const content = Buffer.from('127.0.0.1 localhost\n');
     const file = { path: '/etc/hosts', mode: 0o644, uid: 0, gid: 0, readonly: true, mtime: -1, content };

@@ -28,6 +28,7 @@ export const RecordType = {
   FLAGS: 13,
   SYSCTL: 14,
   LAYER: 15,
+  OOM_SCORE_ADJ: 21,
 } as const;
 
 /** enum runnc_layer_type. */
@@ -101,6 +102,8 @@ export interface BootConfig {
   readonly rlimits: readonly BootRlimit[];
   /** What programs and kernel together may have resident. */
   readonly memoryBytes: bigint;
+  /** -1000 to 1000; absent: 0. */
+  readonly oomScoreAdj?: number | undefined;
   /** What the container's own layers change over the image, in order. */
   readonly layer?: readonly LayerEntry[];
   /** In the order of mounting. */
@@ -152,6 +155,12 @@ export function tty({ rows, columns }: { readonly rows: number; readonly columns
   size.writeUInt16LE(rows, 0);
   size.writeUInt16LE(columns, 2);
   return size;
+}
+
+function i32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  return bytes;
 }
 
 function file(f: BootFile): Buffer {
@@ -235,6 +244,7 @@ function records(config: BootConfig): (readonly [type: number, data: Buffer])[] 
   if (config.domainname !== undefined) {
     list.push([RecordType.DOMAINNAME, strings('the domain name', config.domainname)]);
   }
+  if (config.oomScoreAdj !== undefined) list.push([RecordType.OOM_SCORE_ADJ, i32(config.oomScoreAdj)]);
   if (config.tty !== undefined) list.push([RecordType.TTY, tty(config.tty)]);
   return list;
 }

@@ -74,6 +74,7 @@ export function linuxGuest(input: LinuxGuestInput): Guest {
       domainname: nonEmpty(spec.domainname),
       rlimits: rlimitsOf(process),
       memoryBytes: BigInt(input.memoryBytes),
+      oomScoreAdj: process.oomScoreAdj,
       layer: input.delta,
       mounts: bootMounts(input.mounts),
       sysctl: spec.linux?.sysctl ?? {},

@@ -313,6 +313,19 @@ describe('exec', function () {
       expect(await inBox('echo', 'well')).to.deep.equal(printed('well\n'));
     });
 
+    it("has the container's oom_score_adj, and can do with it what its capabilities allow", async () => {
+      await startBox(['sh', '-c', 'cat /proc/self/oom_score_adj >/tmp/own; sleep 1000'], ({ process }) => {
+        process.oomScoreAdj = 321;
+      });
+      expect(
+        await inBox('sh', '-c', 'until [ -s /tmp/own ]; do sleep 0.01; done; cat /tmp/own'),
+      ).to.deep.equal(printed('321\n'));
+      const change = (value: number): string =>
+        `echo ${value} 2>&1 >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj`;
+      const { stdout } = await inBox('sh', '-c', `${change(500)}; ${change(321)}; ${change(320)}`);
+      expect(stdout).to.match(/^500\n321\nsh: write error: Permission denied\n321\n$/);
+    });
+
     it('is not supported by a Solo5 guest', async () => {
       await host.runnc(['run', '-d', '-b', host.bundle('time', ['forever']), 'box']);
       expect((await inBox('/hello')).stderr).to.equal(

@@ -51,6 +51,7 @@ enum runnc_record_type {
     RUNNC_REC_NETROUTE = 18, /* each: struct runnc_rec_netroute */
     RUNNC_REC_NETNEIGH = 19, /* each: struct runnc_rec_netneigh: a neighbour that is never asked for */
     RUNNC_REC_NETRESOLVER = 20, /* struct runnc_rec_netresolver: a name server that the channel "resolver" leads to */
+    RUNNC_REC_OOM_SCORE_ADJ = 21, /* i32: the program's, and of programs that the runtime starts beside it; 0 if absent */
 };
 
 enum runnc_boot_flags {

@@ -1,6 +1,8 @@
 /* /proc: names and forms, and what has to be the same for all; numbers of the machine are its own. */
 #include "case.h"
 
+#include <linux/capability.h>
+
 #include <dirent.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -307,6 +309,27 @@ static void oom_score(void)
     }
     wait(NULL);
     T(pwrite(fd, "0", 1, 0));
+    T(pwrite(fd, "100", 3, 0));
+    if (fork() == 0) {
+        T(setresuid(1000, 1000, 1000));
+        int own = open("/proc/thread-self/oom_score_adj", O_RDONLY);
+        T(read(own, (char[8]){0}, 8));
+        _exit(0);
+    }
+    wait(NULL);
+    if (fork() == 0) {
+        struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+        struct __user_cap_data_struct caps[2] = {{0}};
+        int own = open("/proc/self/oom_score_adj", O_RDWR);
+        T(syscall(SYS_capset, &head, caps));
+        /* Back to what somebody with the right last said; test/oci/exec.test.ts looks at who goes further. */
+        T(pwrite(own, "300", 3, 0));
+        T(pwrite(own, "100", 3, 0));
+        show_file("/proc/self/oom_score_adj");
+        _exit(0);
+    }
+    wait(NULL);
+    show_file("/proc/self/oom_score_adj");
 }
 
 static void of_a_child(void)

@@ -116,22 +116,27 @@ static bool holds(const uint64_t *at, struct content c)
     return true;
 }
 
-/* Whose it is, for who looks for the reason. */
-static void tell_origin(const char *at)
+/* Whose it is, or where it differs, for who looks for the reason. */
+static void tell_origin(const uint64_t *at, struct content c)
 {
-    static char buffer[PAGE];
+    static uint64_t buffer[WORDS];
 
     for (int i = 0; i < OTHERS; i++)
         for (uint32_t n = 0; n < file_pages[i]; n++) {
             memset(buffer, 0, sizeof buffer);
             if (pread(files[i], buffer, PAGE, (off_t)(n * PAGE)) > 0 && !memcmp(at, buffer, PAGE))
-                fprintf(stderr, "It is page %u of addresses-%d.\n", n, i);
+                dprintf(2, "It is page %u of addresses-%d.\n", n, i);
+            if (c.kind != OF_FILE || c.file != i || c.value != n) continue;
+            uint32_t wrong = 0, first = 0;
+            for (uint32_t w = WORDS; w-- > 0;)
+                if (at[w] != buffer[w]) first = w, wrong++;
+            dprintf(2, "%u words differ, the first at %u: %lx, not %lx.\n", wrong, first * 8, at[first], buffer[first]);
         }
 }
 
 static void check(const char *what, uint32_t n, const char *at, const struct page *p)
 {
-    if (p->prot & PROT_READ && !holds((const uint64_t *)at, p->now)) tell_origin(at);
+    if (p->prot & PROT_READ && !holds((const uint64_t *)at, p->now)) tell_origin((const uint64_t *)at, p->now);
     if (p->prot & PROT_READ && !holds((const uint64_t *)at, p->now))
         fail("page %u (%p) of %s, kind %d, protection %d: not what was there, kind %d file %u value %u (first %d file %u value %u); first word %lx", n, at, what, p->kind,
              p->prot, p->now.kind, p->now.file, p->now.value, p->first.kind, p->first.file, p->first.value, *(const uint64_t *)at);
@@ -248,8 +253,11 @@ static void map(void)
 
     if (!n || (kind == SHARED && start < SHARED_FROM)) return;
     if (kind == FILE_PRIVATE) {
-        offset = pick(file_pages[file]);
+        /* Often what others may have there too. */
+        offset = pick(2) ? start % file_pages[file] : pick(file_pages[file]);
         n = n < file_pages[file] - offset ? n : file_pages[file] - offset;
+        /* What others execute there has calls that were patched, and would be had in common. */
+        prot &= ~PROT_EXEC;
     }
     int flags = MAP_FIXED | (kind == SHARED ? MAP_SHARED | MAP_ANONYMOUS : kind == ANONYMOUS ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_PRIVATE);
     void *at = mmap(address(start), n * PAGE, prot, flags, kind == FILE_PRIVATE ? files[file] : -1, (off_t)(offset * PAGE));

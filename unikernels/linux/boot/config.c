@@ -1,5 +1,7 @@
 #include "boot/config.h"
 
+#include <linux/oom.h>
+
 #include "boot/host.h"
 #include "lib/print.h"
 #include "lib/string.h"
@@ -80,6 +82,15 @@ static void check_network(const struct runnc_record *r, size_t size, const uint8
     if (family && *family != 2 && *family != 10) bad("neither IPv4 nor IPv6", r->type);
 }
 
+static void check_oom_score_adj(const struct runnc_record *r)
+{
+    int32_t value;
+
+    if (r->len != sizeof value) bad("of the wrong size", r->type);
+    memcpy(&value, r->data, sizeof value);
+    if (value < OOM_SCORE_ADJ_MIN || value > OOM_SCORE_ADJ_MAX) bad("out of range", r->type);
+}
+
 static void check_record(const struct runnc_record *r)
 {
     switch (r->type) {
@@ -122,6 +133,7 @@ static void check_record(const struct runnc_record *r)
         check_network(r, sizeof(struct runnc_rec_netneigh), &((const struct runnc_rec_netneigh *)r->data)->family);
         break;
     case RUNNC_REC_NETRESOLVER: check_network(r, sizeof(struct runnc_rec_netresolver), NULL); break;
+    case RUNNC_REC_OOM_SCORE_ADJ: check_oom_score_adj(r); break;
     default: bad("unknown", r->type);
     }
 }
@@ -197,6 +209,8 @@ void boot_config_open(void)
     if (r) boot_config.tty = (const struct runnc_rec_tty *)r->data;
     r = boot_record_next(RUNNC_REC_FLAGS, NULL);
     if (r) memcpy(&boot_config.flags, r->data, sizeof boot_config.flags);
+    r = boot_record_next(RUNNC_REC_OOM_SCORE_ADJ, NULL);
+    if (r) memcpy(&boot_config.oom_score_adj, r->data, sizeof boot_config.oom_score_adj);
     boot_config.cwd = text(RUNNC_REC_CWD, "/");
     boot_config.exe = text(RUNNC_REC_EXE, NULL);
     boot_config.hostname = text(RUNNC_REC_HOSTNAME, "runnc");

@@ -17,6 +17,7 @@ struct boot_config {
     const struct runnc_rec_tty *tty; /* NULL without a terminal */
     uint64_t memory_limit;           /* bytes; 0: none given */
     uint32_t flags;                  /* enum runnc_boot_flags */
+    int32_t oom_score_adj;           /* -1000 to 1000 */
 };
 
 extern struct boot_config boot_config;

@@ -64,6 +64,7 @@ static struct task *first_process(void)
     p->mm = mm_new();
     if (!t->cred || !p->sighand || !p->mm) return NULL;
     first_rlimits(p);
+    p->oom_score_adj = p->oom_score_adj_min = boot_config.oom_score_adj;
     process_set_init(p, t);
     /* What follows runs as this process: files are looked up with its rights. */
     current = t;

@@ -518,9 +518,11 @@ static int store_oom_score_adj(const char *text, size_t len, uint64_t arg)
         value = -value;
     if (at == text + negative || value < -1000 || value > 1000)
         return -EINVAL;
-    if (value < process->oom_score_adj && !capable(CAP_SYS_RESOURCE))
+    if (value < process->oom_score_adj_min && !capable(CAP_SYS_RESOURCE))
         return -EACCES;
     process->oom_score_adj = value;
+    if (capable(CAP_SYS_RESOURCE))
+        process->oom_score_adj_min = value;
     return 0;
 }
 

@@ -635,28 +635,35 @@ static uaddr_t same_to(const struct mm *other, uaddr_t addr, const struct file *
     return v->end;
 }
 
+/* Common pages need no entry: those of the others' entries that lie in [start, end) are mm's too. The end of what it has. */
+static uaddr_t join_entries(struct mm *mm, const struct mm *other, uaddr_t start, uaddr_t end, bool *loaded)
+{
+    for (unsigned i = entry_index(other, start); i < other->npages && other->page_entries[i].page < end; i++) {
+        struct page_entry e = other->page_entries[i];
+        if (!entry_add(mm, e.page, e.frame)) return e.page;
+        e.frame->refs++;
+        if (e.frame->place->in == e.frame) continue;
+        open_row(other, i, end);
+        share.resident = mm;
+        load(entry_find(mm, e.page), false);
+        *loaded = true;
+    }
+    return end;
+}
+
 uaddr_t share_join(struct mm *mm, uaddr_t start, uaddr_t end, struct file *file, uint64_t offset, int prot,
                    bool in_place)
 {
     struct mm *other;
+    bool loaded = false;
 
     list_for_each(other, mm_all(), all_link) {
         if (other == mm) continue;
         uaddr_t to = MIN(same_to(other, start, file, offset, prot, in_place), end);
         if (to <= start) continue;
-        /* Common pages need no entry. */
-        for (unsigned i = entry_index(other, start); i < other->npages && other->page_entries[i].page < to; i++) {
-            struct page_entry e = other->page_entries[i];
-            if (!entry_add(mm, e.page, e.frame)) {
-                to = e.page; /* it has what is before */
-                break;
-            }
-            e.frame->refs++;
-            if (e.frame->place->in == e.frame) continue;
-            open_row(other, i, to);
-            share.resident = mm;
-            load(entry_find(mm, e.page), false);
-        }
+        to = join_entries(mm, other, start, to, &loaded);
+        /* What had to be opened for that is nobody's to write to. Those who cannot do that later get it by faults. */
+        if (loaded) protect_noted(mm, start, to, read_only(prot));
         return to;
     }
     return start;

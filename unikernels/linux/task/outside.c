@@ -1,5 +1,6 @@
 #include "task/outside.h"
 
+#include "boot/config.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "task/fork_hooks.h"
@@ -40,6 +41,7 @@ int outside_start(struct outside *outside, struct cred *cred, struct process **s
         return -ENOMEM;
     }
     p->outside = outside;
+    p->oom_score_adj = p->oom_score_adj_min = boot_config.oom_score_adj;
     p->pid = p->pgid = p->sid = pid;
     t->cred = cred;
     strlcpy(t->comm, "runnc-exec", sizeof t->comm);

@@ -283,6 +283,7 @@ static long copy_process(struct process *child, const struct clone_args64 *args)
     child->dumpable = parent->dumpable;
     child->personality = parent->personality;
     child->oom_score_adj = parent->oom_score_adj;
+    child->oom_score_adj_min = parent->oom_score_adj_min;
     child->pgid = parent->pgid;
     child->sid = parent->sid;
     child->exit_signal = args->flags & CLONE_PARENT ? parent->exit_signal : args->exit_signal;

@@ -133,7 +133,7 @@ struct process {
     int pdeath_signal;
     bool dumpable;
     uint32_t personality;
-    int oom_score_adj; /* task/oom_kill.h */
+    int oom_score_adj, oom_score_adj_min; /* task/oom_kill.h; less than the latter needs CAP_SYS_RESOURCE */
     bool child_subreaper;
     struct io_account {
         uint64_t read_bytes, write_bytes, reads, writes; /* by calls, of files of any kind */
