@@ -17,6 +17,7 @@
         'tender/addon/content.cc',
         'tender/addon/error.cc',
         'tender/addon/file.cc',
+        'tender/addon/hash.cc',
         'tender/addon/poller.cc',
         'tender/addon/posix.cc',
         'tender/addon/process.cc',

@@ -10,6 +10,7 @@ build_packages=(
   gcc g++ make python3 libc6-dev # the native parts and node-gyp
   musl-tools libseccomp-dev pkg-config # the tender, and its filter
   libmnl-dev                     # rtnetlink; its library at run time too
+  libxxhash-dev                  # checksums of cached images; a header alone
   xorriso                        # ISO images, at run time too
   patch xz-utils ca-certificates # lwIP's sources, which the build gets through apt-get
 )

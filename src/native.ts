@@ -180,6 +180,11 @@ export function nextData(fd: number, offset: number): readonly [number, number] 
   return addon().nextData(fd, offset);
 }
 
+/** 16 bytes that tell content from damaged content (XXH3); whoever wants to can find other content with the same. */
+export function checksum(data: Uint8Array): Buffer {
+  return addon().checksum(data);
+}
+
 /** How readParts() ended: the buffer is full or there are no more parts, or a part cannot be read so. */
 export const PARTS_READ = 0;
 export const PART_CHANGED = 1;
@@ -310,6 +315,7 @@ interface Addon {
   tryLockFile(fd: number, exclusive: boolean): boolean;
   scanTree(rootFd: number, overlay: boolean, targets: boolean): TreeScan;
   nextData(fd: number, offset: number): readonly [number, number] | undefined;
+  checksum(data: Uint8Array): Buffer;
   readParts(parts: Uint8Array, out: Uint8Array, state: Float64Array): number;
   socketPair(): readonly [number, number];
   channelPair(): readonly [number, number];

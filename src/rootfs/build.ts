@@ -29,14 +29,17 @@ export async function buildErofs(
 ): Promise<{ image: CachedFile; segmentsArea?: SegmentsArea }> {
   const { toUid, toGid } = context;
   const fd = openSync(join(folder, 'image'), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+  const writer = new ImageWriter(fd, 'the EROFS image');
   try {
-    const writer = new ImageWriter(fd, 'the EROFS image');
-    const segmentsArea = await writeErofs(tree, writer, { toUid, toGid, segments, onStep: stepper(context) });
+    const onStep = stepper(context);
+    const segmentsArea = await writeErofs(tree, writer, { toUid, toGid, segments, onStep });
     const sizeBytes = writer.position;
+    const contentHash = await writer.finish(() => onStep(writer.writtenBytes, sizeBytes));
     context.onProgress?.({ doneBytes: sizeBytes, totalBytes: sizeBytes });
-    const image = { sizeBytes, contentHash: await writer.finish() };
+    const image = { sizeBytes, contentHash };
     return segmentsArea === undefined ? { image } : { image, segmentsArea };
   } finally {
+    await writer.settle();
     closeSync(fd);
   }
 }

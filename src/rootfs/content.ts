@@ -68,7 +68,7 @@ export class ContentCopier {
         reader.skip();
       }
       await this.#writer.drain();
-      const turn = this.#onStep(this.#writer.position);
+      const turn = this.#onStep(this.#writer.writtenBytes);
       if (turn !== undefined) await turn;
     }
   }
@@ -86,7 +86,7 @@ export class ContentCopier {
         if (!this.#writer.copy(fd, from, to - from)) throw changedError(entry);
         at = to;
         await this.#writer.drain();
-        await this.#onStep(this.#writer.position);
+        await this.#onStep(this.#writer.writtenBytes);
       }
     } finally {
       closeSync(fd);

@@ -103,8 +103,8 @@ async function buildInMemory(scanned: ScannedLayer, options: FolderOptions): Pro
     import('./erofs.ts'),
   ]);
   const fd = memfd('folder');
+  const writer = new ImageWriter(fd, 'the image of the folder');
   try {
-    const writer = new ImageWriter(fd, 'the image of the folder');
     const onStep = (): undefined => {
       options.signal?.throwIfAborted();
     };
@@ -113,6 +113,7 @@ async function buildInMemory(scanned: ScannedLayer, options: FolderOptions): Pro
     checkUnchanged([scanned]);
     return openSync(`/proc/self/fd/${String(fd)}`, constants.O_RDONLY);
   } finally {
+    await writer.settle();
     closeSync(fd);
   }
 }

@@ -2,14 +2,14 @@
  * Writes an image from its first byte to its last, and knows its content hash at the end. Runs of zeros that are
  * skipped take no room on disk.
  *
- * The content hash is the SHA-256 of the SHA-256s of all pieces of 1 MiB (the last one padded with zeros): so the
- * holes of sparse files cost no hashing, neither here nor in verify.
+ * The content hash is a checksum of the checksums of all pieces of 1 MiB (the last one padded with zeros): so the holes of
+ * sparse files cost nothing, neither here nor in verify. It finds damage. Nothing could find malice: who may write to the
+ * cache may write the hash there, too.
  */
-import { createHash, webcrypto } from 'node:crypto';
-import { fdatasync, fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { fdatasync, fstatSync, ftruncateSync, readSync, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
-import { nextData } from '../native.ts';
+import { checksum, nextData } from '../native.ts';
 import { NoSpaceError } from './no-space.ts';
 
 const PIECE_BYTES = 2 ** 20;
@@ -18,18 +18,21 @@ const SYNC_EVERY_BYTES = 64 * PIECE_BYTES;
 
 const sync = promisify(fdatasync);
 
-/** Pieces that may wait to be hashed by other threads. */
-const MAX_UNHASHED = 32;
+/** Pieces that may wait to be written by other threads. */
+const MAX_UNWRITTEN = 6;
 
 let zeroPiece: Buffer | undefined;
 
 export class ImageWriter {
   readonly #fd: number;
   readonly #what: string;
-  readonly #piece = Buffer.alloc(PIECE_BYTES);
+  #piece: Buffer = Buffer.allocUnsafe(PIECE_BYTES);
+  /** Pieces that have been written, to be filled again. */
+  readonly #spare: Buffer[] = [];
   /** Of each piece, in order. */
   readonly #hashes: Buffer[] = [];
-  readonly #unhashed = new Set<Promise<void>>();
+  readonly #unwritten = new Set<Promise<void>>();
+  #failure: RunncError | undefined;
   /** Bytes of the current piece that are filled, and whether any of them was written. */
   #filled = 0;
   #touched = false;
@@ -101,32 +104,46 @@ export class ImageWriter {
     if (over !== 0) this.skip(alignment - over);
   }
 
-  /** Are other threads so far behind that drain() should be called before more is written? */
-  get isAhead(): boolean {
-    return this.#unhashed.size > MAX_UNHASHED;
-  }
-
-  /** Waits until other threads have caught up. */
+  /** Waits until other threads have caught up, if they are far behind. Throws what could not be written. */
   async drain(): Promise<void> {
-    while (this.isAhead) await Promise.race(this.#unhashed);
+    while (this.#unwritten.size > MAX_UNWRITTEN) await Promise.race(this.#unwritten);
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Sets the file's size, waits until the disk has it all, and returns the content hash (hexadecimal). */
-  async finish(): Promise<string> {
+  /** Of the bytes up to the position, those that have been handed to the kernel. */
+  get writtenBytes(): number {
+    return Math.max(0, this.#flushed - this.#unwritten.size * PIECE_BYTES);
+  }
+
+  /**
+   * Sets the file's size, waits until the disk has it all, and returns the content hash (hexadecimal). `onStep` is called
+   * whenever something was written.
+   */
+  async finish(onStep: () => Promise<void> | undefined = () => undefined): Promise<string> {
     const size = this.position;
     if (this.#filled > 0) {
       this.#piece.fill(0, this.#filled);
       this.#flush();
     }
+    while (this.#unwritten.size > 0) {
+      await Promise.race(this.#unwritten);
+      await onStep();
+    }
+    await this.#sync;
+    if (this.#failure !== undefined) throw this.#failure;
     try {
       ftruncateSync(this.#fd, size);
-      await this.#sync;
       await sync(this.#fd);
     } catch (error) {
       throw writeError(error, this.#what);
     }
-    await Promise.all(this.#unhashed);
-    return createHash('sha256').update(Buffer.concat(this.#hashes)).digest('hex');
+    return checksum(Buffer.concat(this.#hashes)).toString('hex');
+  }
+
+  /** When this resolves no other thread uses the file any more: it may be closed. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#unwritten);
+    await this.#sync;
   }
 
   #advance(count: number, touched: boolean): void {
@@ -137,8 +154,8 @@ export class ImageWriter {
 
   #flush(): void {
     if (this.#touched) {
-      this.#hashPiece();
-      writeAll(this.#fd, this.#piece.subarray(0, this.#filled), this.#flushed, this.#what);
+      this.#hashes.push(checksum(this.#piece));
+      this.#writePiece();
     } else {
       this.#hashes.push(zeroPieceHash());
     }
@@ -148,35 +165,42 @@ export class ImageWriter {
     if (this.#flushed >= this.#nextSync) this.#startSync();
   }
 
-  /** On another thread; the piece is copied before this returns. */
-  #hashPiece(): void {
-    const index = this.#hashes.push(zeroPieceHash()) - 1;
-    const hashing = webcrypto.subtle.digest('SHA-256', this.#piece).then((hash) => {
-      this.#hashes[index] = Buffer.from(hash);
-      this.#unhashed.delete(hashing);
-    });
-    this.#unhashed.add(hashing);
+  /** On another thread, which has the piece until it is written. */
+  #writePiece(): void {
+    const piece = this.#piece;
+    const writing = writeAll(this.#fd, piece.subarray(0, this.#filled), this.#flushed)
+      .catch((error: unknown) => {
+        this.#failure ??= writeError(error, this.#what);
+      })
+      .then(() => {
+        this.#unwritten.delete(writing);
+        this.#spare.push(piece);
+      });
+    this.#unwritten.add(writing);
+    this.#piece = this.#spare.pop() ?? Buffer.allocUnsafe(PIECE_BYTES);
   }
 
   #startSync(): void {
     this.#nextSync = this.#flushed + SYNC_EVERY_BYTES;
     const previous = this.#sync ?? Promise.resolve();
-    this.#sync = previous.then(() => sync(this.#fd));
-    // finish() reports it; until then a failure is not an unhandled one.
-    this.#sync.catch(() => undefined);
+    this.#sync = previous
+      .then(() => sync(this.#fd))
+      .catch((error: unknown) => {
+        this.#failure ??= writeError(error, this.#what);
+      });
   }
 }
 
 /** The content hash of a file, hexadecimal. Reads all of it but the holes. */
 export function contentHash(fd: number): string {
   const { size } = fstatSync(fd);
-  const hash = createHash('sha256');
+  const hashes: Buffer[] = [];
   const piece = Buffer.alloc(PIECE_BYTES);
   let data = nextData(fd, 0);
   for (let offset = 0; offset < size; offset += PIECE_BYTES) {
     if (data !== undefined && data[1] <= offset) data = nextData(fd, offset);
     if (data === undefined || data[0] >= offset + PIECE_BYTES) {
-      hash.update(zeroPieceHash());
+      hashes.push(zeroPieceHash());
       continue;
     }
     let filled = 0;
@@ -186,29 +210,30 @@ export function contentHash(fd: number): string {
       filled += count;
     }
     piece.fill(0, filled);
-    hash.update(sha256(piece));
+    hashes.push(checksum(piece));
   }
-  return hash.digest('hex');
-}
-
-function sha256(piece: Uint8Array): Buffer {
-  return createHash('sha256').update(piece).digest();
+  return checksum(Buffer.concat(hashes)).toString('hex');
 }
 
 function zeroPieceHash(): Buffer {
-  zeroPiece ??= sha256(Buffer.alloc(PIECE_BYTES));
+  zeroPiece ??= checksum(Buffer.alloc(PIECE_BYTES));
   return zeroPiece;
 }
 
-function writeAll(fd: number, bytes: Uint8Array, position: number, what: string): void {
+async function writeAll(fd: number, bytes: Uint8Array, position: number): Promise<void> {
   let written = 0;
   while (written < bytes.length) {
-    try {
-      written += writeSync(fd, bytes, written, bytes.length - written, position + written);
-    } catch (error) {
-      throw writeError(error, what);
-    }
+    written += await writeOnce(fd, bytes.subarray(written), position + written);
   }
+}
+
+function writeOnce(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(fd, bytes, 0, bytes.length, position, (error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
 }
 
 function writeError(error: unknown, what: string): RunncError {

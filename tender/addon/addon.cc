@@ -4,6 +4,7 @@
 #include "content.h"
 #include "process.h"
 #include "file.h"
+#include "hash.h"
 #include "poller.h"
 #include "posix.h"
 #include "socket.h"
@@ -16,6 +17,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   runnc::ExportContent(env, exports);
   runnc::ExportFile(env, exports);
   runnc::ExportPosix(env, exports);
+  runnc::ExportHash(env, exports);
   runnc::ExportSocket(env, exports);
   runnc::ExportTerminal(env, exports);
   runnc::ExportTree(env, exports);

@@ -31,10 +31,10 @@ describe('the progress of a build', function () {
     const bundle = rootfs.bundle(host, ['/usr/bin/busybox', 'echo', 'ran']);
     return [runtime, '--root', host.root, 'run', '-b', bundle, 'bar'];
   };
-  /** A disk that takes 0.15 s for each MiB: the build is sure to take more than a second. */
+  /** A disk that takes 0.4 s for each MiB, some of them at once: the build is sure to take more than a second. */
   const slowly = (command: readonly string[]): string[] => [
     ...['strace', '-f', '-qq', '-o', join(host.folder, 'trace')],
-    ...['-e', 'trace=pwrite64', '-e', 'inject=pwrite64:delay_enter=150000', ...command],
+    ...['-e', 'trace=pwrite64', '-e', 'inject=pwrite64:delay_enter=400000', ...command],
   ];
 
   it('is a bar on a terminal if it takes more than half a second, gone when it is done', async () => {
