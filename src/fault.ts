@@ -49,6 +49,9 @@ export const imageSteps = [
   'image-unpacked',
   'rootfs-placed',
   'volume-filled',
+  'archive-written',
+  'blob-pushed',
+  'manifest-pushed',
 ] as const;
 
 export type RuntimeStep =

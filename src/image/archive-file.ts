@@ -1,6 +1,7 @@
 /** An archive goes to a file, which appears when it is whole, or to what takes bytes as they come: a pipe, a device. */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
+import { reached } from '../fault.ts';
 
 const STDOUT = 1;
 
@@ -21,6 +22,7 @@ export async function writeArchiveFile(dest: string, archive: AsyncIterable<Uint
     } finally {
       closeSync(fd);
     }
+    reached('archive-written');
     if (!isSpecial) renameSync(path, dest);
   } catch (error) {
     if (!isSpecial) rmSync(path, { force: true });

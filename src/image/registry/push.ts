@@ -1,5 +1,6 @@
 /** An image of the store to a registry: what the registry has not, the blobs first. */
 import { RunncError } from '../../errors.ts';
+import { reached } from '../../fault.ts';
 import { type CopyEvent, inParallel } from '../copy.ts';
 import { type Descriptor, isIndex, isManifest } from '../descriptor.ts';
 import { parseReference } from '../reference.ts';
@@ -38,6 +39,7 @@ export async function pushImage(
       await inParallel([...blobs.values()], pushBlob);
     }
     await repository.putManifest(image, store.readBytes(image), tagOrDigest);
+    reached('manifest-pushed');
   }
 
   async function pushBlob(blob: Descriptor): Promise<void> {
@@ -51,6 +53,7 @@ export async function pushImage(
       from: neighbours.get(blob.digest),
       onProgress: (doneBytes) => onEvent?.({ type: 'progress', descriptor: blob, doneBytes }),
     });
+    reached('blob-pushed');
     onEvent?.({ type: 'done', descriptor: blob });
   }
 }
