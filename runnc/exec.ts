@@ -3,7 +3,7 @@ import type { Container } from '../src/container/container.ts';
 import type { ExecOptions } from '../src/container/exec.ts';
 import { ForegroundTerminal, SignalForwarder } from '../src/container/foreground.ts';
 import { shellStatus } from '../src/container/run.ts';
-import { errorMessage, RunncError } from '../src/errors.ts';
+import { errorMessage, RunncError, shorten } from '../src/errors.ts';
 import { getWindowSize } from '../src/native.ts';
 import { parseProcess } from '../src/oci/bundle.ts';
 import type { RunnableProcess } from '../src/oci/spec-rules.ts';
@@ -22,6 +22,7 @@ export async function run(call: Call): Promise<number> {
   const pidFile = options.text('pid-file');
   const exec: ExecOptions = {
     process: await processOf(call, container),
+    ...names(options),
     ignorePaused: options.flag('ignore-paused'),
     ...(pidFile === undefined || pidFile === '' ? {} : { pidFile }),
   };
@@ -79,6 +80,9 @@ async function processOf({ options, operands }: Call, container: Container): Pro
   const user = options.text('user') ?? '';
   const groups = options.texts('additional-gids').map((text) => groupId(text));
   const cwd = options.text('cwd') ?? '';
+  if (cwd !== '' && !cwd.startsWith('/')) {
+    throw new RunncError('INVALID', `--cwd: expected an absolute path, got ${shorten(cwd)}`);
+  }
   return {
     ...configured,
     args: [command, ...rest],
@@ -93,6 +97,14 @@ async function processOf({ options, operands }: Call, container: Container): Pro
     ...capabilities(configured, options),
     ...(options.flag('no-new-privs') ? { noNewPrivileges: true } : {}),
   };
+}
+
+/** Who is to be named for what is wrong with it. */
+function names(options: Options): Pick<ExecOptions, 'names'> {
+  const file = options.text('process') ?? '';
+  if (file !== '') return { names: { username: `${file}: user.username`, fields: `${file}: ` } };
+  if ((options.text('user') ?? '') === '') return {};
+  return { names: { username: '--user', fields: 'config.json: process.' } };
 }
 
 function callersSize(): ConsoleSize {
@@ -119,7 +131,10 @@ function isId(text: string): boolean {
 function userOf(text: string, configured: User = {}): User {
   const { umask } = configured;
   const kept = umask === undefined ? {} : { umask };
-  const [user = '', group] = text.split(':', 2);
+  const [user = '', group, ...more] = text.split(':');
+  if (more.length > 0) {
+    throw new RunncError('INVALID', `--user: expected USER or USER:GROUP, got ${shorten(text)}`);
+  }
   if (isId(user) && (group === undefined || isId(group))) {
     return { ...kept, uid: Number(user), gid: Number(group ?? configured.gid ?? 0) };
   }

@@ -19,6 +19,8 @@ import { statusOf } from './status.ts';
 export interface ExecOptions {
   /** As config.json's process. */
   readonly process: RunnableProcess;
+  /** Who gave its user's name, and what stands before the names of its fields, in errors; default: config.json. */
+  readonly names?: { readonly username: string; readonly fields: string };
   /** Standard input, output and error; default: 0, 1, 2. The caller keeps its own. Unused with a terminal. */
   readonly stdio?: readonly [number, number, number];
   /** A UNIX socket that gets the master of the terminal: its path, or a descriptor connected to it. */
@@ -125,17 +127,17 @@ function consoleSocket(
 
 function sessionRequest(
   { rootfs }: ContainerRecord,
-  { process }: ExecOptions,
+  { process, names }: ExecOptions,
   stdio: readonly number[],
   keep: (fd: number) => number,
 ): Uint8Array {
-  const user = resolveUser(process.user, keep(openSync(rootfs, O_PATH)));
+  const user = resolveUser(process.user, keep(openSync(rootfs, O_PATH)), names?.username);
   return encodeSessionRequest({
     args: process.args,
     env: environment(process.env ?? [], user.home),
     cwd: process.cwd,
     credentials: credentialsOf(process, user),
-    rlimits: rlimitsOf(process),
+    rlimits: rlimitsOf(process, names?.fields),
     noNewPrivileges: process.noNewPrivileges === true,
     ...(process.terminal === true ? { tty: consoleSize(process) } : {}),
     nullStreams: [0, 1, 2].filter((stream) => isNull(stdio[stream] ?? stream)),

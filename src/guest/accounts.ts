@@ -32,9 +32,13 @@ const MAX_ID = 0xffff_fffe;
  * Ids as config.json has them. Where it gives no uid but a username ("user" or "user:group", each a name or a number),
  * that is looked up in the image, and without a group the user is in all groups that the image puts it in.
  *
- * Throws INVALID for a name that the image does not have.
+ * Throws INVALID for a name that the image does not have; `where` says who gave it.
  */
-export function resolveUser(user: User = {}, rootfsFd: number): ResolvedUser {
+export function resolveUser(
+  user: User = {},
+  rootfsFd: number,
+  where = 'config.json: process.user.username',
+): ResolvedUser {
   const users = readAccounts(rootfsFd, '/etc/passwd');
   const { uid, gid = 0, additionalGids = [], username = '' } = user;
   if (username === '' || uid !== undefined) {
@@ -42,11 +46,11 @@ export function resolveUser(user: User = {}, rootfsFd: number): ResolvedUser {
   }
   const [userName = '', groupName] = username.split(':', 2);
   const account = find(users, userName);
-  const id = account?.id ?? numeric(userName, '/etc/passwd', 'user');
+  const id = account?.id ?? numeric(userName, where, '/etc/passwd', 'user');
   const groups = readAccounts(rootfsFd, '/etc/group');
   const home = homeOf(users, id);
   if (groupName !== undefined) {
-    const group = find(groups, groupName)?.id ?? numeric(groupName, '/etc/group', 'group');
+    const group = find(groups, groupName)?.id ?? numeric(groupName, where, '/etc/group', 'group');
     return { uid: id, gid: group, groups: additionalGids, home };
   }
   const memberships = groups
@@ -64,12 +68,9 @@ function find(accounts: readonly Account[], nameOrId: string): Account | undefin
   return accounts.find(({ name }) => name === nameOrId) ?? accounts.find(({ id }) => String(id) === nameOrId);
 }
 
-function numeric(text: string, file: string, what: string): number {
+function numeric(text: string, where: string, file: string, what: string): number {
   if (isId(text)) return Number(text);
-  throw new RunncError(
-    'INVALID',
-    `config.json: process.user.username: ${file} of the image has no ${what} ${shorten(text)}`,
-  );
+  throw new RunncError('INVALID', `${where}: ${file} of the image has no ${what} ${shorten(text)}`);
 }
 
 function isId(text: string): boolean {

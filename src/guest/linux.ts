@@ -109,8 +109,9 @@ export function credentialsOf(
 }
 
 /** Throws INVALID for a limit that Linux does not have. */
-export function rlimitsOf(process: Process): readonly BootRlimit[] {
-  return (process.rlimits ?? []).map(rlimit);
+/** `where` stands before the names of its fields in errors. */
+export function rlimitsOf(process: Process, where = 'config.json: process.'): readonly BootRlimit[] {
+  return (process.rlimits ?? []).map((limit, index) => rlimit(limit, index, where));
 }
 
 /**
@@ -194,12 +195,12 @@ function nonEmpty(text: string | undefined): string | undefined {
   return text === '' ? undefined : text;
 }
 
-function rlimit({ type, soft, hard }: Rlimit, index: number): BootRlimit {
+function rlimit({ type, soft, hard }: Rlimit, index: number, where: string): BootRlimit {
   const resource = rlimitNames.findIndex((known) => known === type);
   if (resource < 0) {
     throw new RunncError(
       'INVALID',
-      `config.json: process.rlimits[${String(index)}].type: Linux has no limit ${shorten(type)}`,
+      `${where}rlimits[${String(index)}].type: Linux has no limit ${shorten(type)}`,
     );
   }
   return { resource, soft: limit(soft), hard: limit(hard) };

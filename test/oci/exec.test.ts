@@ -195,7 +195,7 @@ describe('exec', function () {
 
     it('can be one of many at once', async () => {
       const results = await Promise.all(
-        Array.from({ length: 30 }, (_, i) =>
+        Array.from({ length: 100 }, (_, i) =>
           inBox('sh', '-c', `cat /proc/self/stat > /dev/null; echo ${String(i)}; exit ${String(i)}`),
         ),
       );
@@ -249,7 +249,7 @@ describe('exec', function () {
       await fails(['box'], 'exec: give a command, or --process with a file that has one');
       await fails(
         ['-u', 'nobody-here', 'box', 'id'],
-        'config.json: process.user.username: /etc/passwd of the image has no user "nobody-here"',
+        '--user: /etc/passwd of the image has no user "nobody-here"',
       );
       await fails(
         ['-t', '-d', 'box', 'id'],
@@ -259,6 +259,61 @@ describe('exec', function () {
         ['--process', '/no/file', 'box'],
         "--process: cannot read /no/file: ENOENT: no such file or directory, open '/no/file'",
       );
+    });
+
+    it('what is wrong with a flag', async () => {
+      await fails(
+        ['-u', '1:nobody-here', 'box', 'id'],
+        '--user: /etc/group of the image has no group "nobody-here"',
+      );
+      await fails(['-u', '1:2:3', 'box', 'id'], '--user: expected USER or USER:GROUP, got "1:2:3"');
+      await fails(
+        ['-g', 'video', 'box', 'id'],
+        '--additional-gids: expected the number of a group, got "video"',
+      );
+      await fails(['--cwd', 'tmp', 'box', 'id'], '--cwd: expected an absolute path, got "tmp"');
+      await fails(
+        ['--console-socket', '/no', 'box', 'id'],
+        '--console-socket: the process does not ask for a terminal (--tty)',
+      );
+      await fails(
+        ['-t', '--console-socket', '/no/socket', 'box', 'id'],
+        "--console-socket: cannot connect to /no/socket: ENOENT: no such file or directory, open '/no'",
+      );
+      await fails(
+        ['--pid-file', '/no/pid', 'box', 'id'],
+        "--pid-file: cannot write /no/pid: ENOENT: no such file or directory, open '/no/.pid.new'",
+      );
+    });
+
+    it('which field of a --process file is wrong, and runs nothing', async () => {
+      const file = join(host.folder, 'process.json');
+      const good = { args: ['id'], cwd: '/', user: { uid: 0, gid: 0 } };
+      for (const [wrong, message] of [
+        [{ args: 'id' }, 'args: expected a non-empty array of strings, got "id"'],
+        [{ args: ['a\0b'] }, 'args[0]: expected a string, got "a\\u0000b"'],
+        [{ cwd: undefined }, 'cwd: is required (an absolute path)'],
+        [{ cwd: 'tmp' }, 'cwd: expected an absolute path, got "tmp"'],
+        [{ user: { uid: -1 } }, 'user.uid: expected an integer from 0 to 4294967295, got -1'],
+        [
+          { user: { username: 'nobody-here' } },
+          'user.username: /etc/passwd of the image has no user "nobody-here"',
+        ],
+        [{ env: [1] }, 'env[0]: expected a string, got 1'],
+        [{ terminal: 'yes' }, 'terminal: expected true or false, got "yes"'],
+        [
+          { rlimits: [{ type: 'RLIMIT_X', soft: 1, hard: 1 }] },
+          'rlimits[0].type: Linux has no limit "RLIMIT_X"',
+        ],
+      ] as const) {
+        writeFileSync(file, JSON.stringify({ ...good, ...wrong }));
+        await fails(['--process', file, 'box'], `${file}: ${message}`);
+      }
+      writeFileSync(file, '{');
+      expect((await exec(['--process', file, 'box'])).stderr).to.match(
+        /^[^\n]*process.json: is not JSON: [^\n]*\n$/,
+      );
+      expect(await programs()).to.deep.equal(['sleep 1000']);
     });
 
     it('that the container is not there', async () => {
