@@ -19,7 +19,7 @@ test_packages=(
   busybox-static golang-go              # guests
   erofs-utils                           # the oracle of our EROFS images
   docker-registry apache2-utils openssl zstd wget   # registries of images, with and without users
-  iproute2 iptables iperf3 containernetworking-plugins procps bsdutils strace libarchive-tools
+  iproute2 iptables iperf3 containernetworking-plugins netavark aardvark-dns procps bsdutils strace libarchive-tools
   adduser apt git openjdk-17-jdk-headless perl python3-tornado redis-server sqlite3 # programs that the Linux guest runs as they are
 )
 long_packages=(

@@ -1,5 +1,5 @@
 /** podman with storage of the tests' own. It has no daemon; conmon watches each container. */
-import { chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { run, succeed, type CommandOptions, type CommandResult } from './command.ts';
@@ -14,7 +14,11 @@ export interface PodmanOptions {
   readonly user?: number;
   /** A network namespace that has its bridges and iptables rules. Default: no network at all. */
   readonly namespace?: string;
+  /** What makes its networks. */
+  readonly backend?: NetworkBackend;
 }
+
+export type NetworkBackend = 'cni' | 'netavark';
 
 export class Podman {
   readonly folder: string;
@@ -24,8 +28,9 @@ export class Podman {
   readonly #runtime: string;
   readonly #namespace: string | undefined;
 
-  private constructor(folder: string, { user, namespace }: PodmanOptions) {
+  private constructor(folder: string, { user, namespace, backend = 'cni' }: PodmanOptions) {
     this.folder = folder;
+    writeFileSync(join(folder, 'containers.conf'), `[network]\nnetwork_backend = "${backend}"\n`);
     this.#namespace = namespace;
     this.cgroupParent = `/runnc-podman-${String(process.pid)}`;
     this.#user = user;
@@ -85,7 +90,12 @@ export class Podman {
   /** The program and its arguments, for a caller that starts it itself. */
   command(args: readonly string[]): [program: string, args: readonly string[]] {
     if (this.#namespace === undefined) return ['podman', [...this.client, ...args]];
-    return ['nsenter', [`--net=/run/netns/${this.#namespace}`, 'podman', ...this.client, ...args]];
+    const enter = [
+      `--net=/run/netns/${this.#namespace}`,
+      'env',
+      `CONTAINERS_CONF=${this.folder}/containers.conf`,
+    ];
+    return ['nsenter', [...enter, 'podman', ...this.client, ...args]];
   }
 
   run(options: readonly string[], command: readonly string[]): Promise<CommandResult> {
