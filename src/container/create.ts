@@ -193,6 +193,7 @@ async function createLocked(
     ...record,
     cgroup: cgroup.state,
     ...(prepared.joinsAtStart === true ? { tenderArgv: tender.argv } : {}),
+    ...(prepared.solo5Network === undefined ? {} : { solo5Network: prepared.solo5Network }),
     complete: true,
   };
   reached('launched');

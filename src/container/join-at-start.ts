@@ -6,26 +6,31 @@ import { closeSync, constants, openSync, readFileSync } from '../files.ts';
 import { lateNetwork, linuxInterfaces } from '../guest/linux-network.ts';
 import type { GuestNetworking } from '../network/guest-networking.ts';
 import type { LateTender } from '../sandbox/launch.ts';
-import { descriptorOf, type LateInput, withLate } from '../sandbox/tender-command.ts';
+import { descriptorOf, withLate } from '../sandbox/tender-command.ts';
 import { joinNetwork } from './join-network.ts';
 import type { ContainerRecord } from './record.ts';
 import type { LockedContainer } from './store.ts';
 
-/** What the tender gets in place of what create planned; undefined if nothing came. `keep`: closes it afterwards. */
-export function joinAtStart(
+/**
+ * What the tender gets in place of what create planned; undefined if nothing came and nothing needs to. Throws INVALID for
+ * a Solo5 guest whose devices there is nothing for. `keep`: closes it afterwards.
+ */
+export async function joinAtStart(
   locked: LockedContainer,
   record: ContainerRecord,
   argv: readonly string[],
   keep: (fd: number) => number,
-): LateTender | undefined {
-  const { pid } = record;
-  if (!hasInterfaces(pid)) return undefined;
-  const networking: GuestNetworking<LateInput> = {
-    vnet: true,
-    choose: linuxInterfaces,
-    joined: (network) => lateNetwork(plannedBootConfig(pid, argv), network, undefined, keep),
-  };
-  const late = joinNetwork({
+): Promise<LateTender | undefined> {
+  const { pid, solo5Network } = record;
+  const networking =
+    solo5Network === undefined
+      ? linuxNetworking(pid, argv, keep)
+      : await solo5NetworkingOf(solo5Network, argv);
+  if (!hasInterfaces(pid)) {
+    if (solo5Network !== undefined) networking.choose([]);
+    return undefined;
+  }
+  return joinNetwork({
     pid,
     path: undefined,
     networking,
@@ -35,7 +40,32 @@ export function joinAtStart(
     keep,
     onWarning: undefined,
   });
-  return late === undefined ? undefined : withLate(argv, late);
+}
+
+function linuxNetworking(
+  pid: number,
+  argv: readonly string[],
+  keep: (fd: number) => number,
+): GuestNetworking<LateTender> {
+  return {
+    vnet: true,
+    choose: linuxInterfaces,
+    joined: (network) => withLate(argv, lateNetwork(plannedBootConfig(pid, argv), network, undefined, keep)),
+  };
+}
+
+async function solo5NetworkingOf(
+  plan: NonNullable<ContainerRecord['solo5Network']>,
+  argv: readonly string[],
+): Promise<GuestNetworking<LateTender>> {
+  const networking = (await import('../guest/solo5-network.ts')).solo5Networking(plan);
+  return {
+    ...networking,
+    joined: (network) => {
+      const { args, late } = networking.joined(network);
+      return withLate(argv, late, args);
+    },
+  };
 }
 
 /** Beside lo. */

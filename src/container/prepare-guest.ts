@@ -3,8 +3,9 @@ import { accessSync, constants, fileSystemType, statSync } from '../files.ts';
 import { RunncError, shorten } from '../errors.ts';
 import type { Guest } from '../guest/guest.ts';
 import { withImageAnnotations } from '../guest/image-annotations.ts';
-import { resolveGuest, type ResolvedGuest, rumprunArgument } from '../guest/resolve.ts';
+import { resolveGuest, type ResolvedGuest, rumprunConfig } from '../guest/resolve.ts';
 import { NET_ANNOTATION_PREFIX } from '../guest/solo5.ts';
+import type { Solo5NetworkPlan } from '../guest/solo5-network.ts';
 import type { HostConfig } from '../host-config.ts';
 import { sealedMemfd, socketPair } from '../native.ts';
 import type { GuestNetworking } from '../network/guest-networking.ts';
@@ -34,6 +35,8 @@ export interface PreparedGuest extends Pick<
   readonly networking?: () => GuestNetworking<Pick<TenderInput, 'guest' | 'late'>>;
   /** Its namespace is new and empty: what comes there until start is its. */
   readonly joinsAtStart?: boolean;
+  /** And how a Solo5 guest is joined to it. */
+  readonly solo5Network?: Solo5NetworkPlan;
   /** What init starts beside it, if any mount is to be served. */
   readonly fileServer?: FileServerPlan;
 }
@@ -73,37 +76,40 @@ async function prepareUnikernel(
   if (options.strace === true) {
     throw new RunncError('INVALID', '--strace: a unikernel makes no system calls; it is for Linux programs');
   }
-  const networking = await solo5Networking(guest, bundle, options);
+  const network = await solo5Network(guest, bundle, options);
   const mounts = await mountsOf(bundle, 'packed');
   const blocks = await attachBlocks(guest, mounts, bundle, options, keep);
   return {
     guest,
     memoryMib: guestMemoryMib(bundle.spec),
     blocks,
-    ...(networking === undefined ? {} : { networking }),
+    ...network,
   };
 }
 
-/** Undefined if it has no network device, and if it is to go without. */
-async function solo5Networking(
+async function solo5Network(
   guest: Guest,
   { spec }: Bundle,
   { hostConfig, onWarning }: PrepareOptions,
-): Promise<PreparedGuest['networking']> {
+): Promise<Pick<PreparedGuest, 'networking' | 'joinsAtStart' | 'solo5Network'>> {
   const { annotations = {} } = spec;
   const declares = guest.manifest.devices.some(({ type }) => type === 'NET_BASIC');
-  if (!declares && !Object.keys(annotations).some((key) => key.startsWith(NET_ANNOTATION_PREFIX)))
-    return undefined;
-  const { solo5Networking } = await import('../guest/solo5-network.ts');
-  const networking = solo5Networking({
-    guest,
-    annotations,
-    rumprunArgument: (net) => rumprunArgument(spec, guest, () => undefined, net),
-    ...(onWarning === undefined ? {} : { onWarning }),
-  });
+  if (!declares && !Object.keys(annotations).some((key) => key.startsWith(NET_ANNOTATION_PREFIX))) return {};
+  const { planSolo5Network, solo5Networking } = await import('../guest/solo5-network.ts');
+  const rumprun = guest.kind === 'rumprun' ? rumprunConfig(spec, guest) : undefined;
+  const plan = planSolo5Network(guest, annotations, rumprun);
+  if (networkMode(spec) === 'new') return { joinsAtStart: true, solo5Network: plan };
+  const networking = solo5Networking(plan, onWarning);
   // It cannot run without: it says so itself.
   if (!hasNetwork(spec, hostConfig)) networking.choose([]);
-  return () => networking;
+  const joined: GuestNetworking<Pick<TenderInput, 'guest' | 'late'>> = {
+    ...networking,
+    joined: (network) => {
+      const { args, late } = networking.joined(network);
+      return { guest: { ...guest, args }, late };
+    },
+  };
+  return { networking: () => joined };
 }
 
 /** Throws UNSUPPORTED for the host's network. */

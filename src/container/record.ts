@@ -2,6 +2,7 @@
  * state.json: what the runtime remembers of a container between its calls. Everything that can be asked of the
  * kernel (is it alive, paused, started) is asked and not written down.
  */
+import type { Solo5NetworkPlan } from '../guest/solo5-network.ts';
 import type { CgroupState } from '../sandbox/cgroups/index.ts';
 import type { NetworkRecord } from '../network/network-record.ts';
 import type { Hook } from '../oci/spec.ts';
@@ -36,6 +37,8 @@ export interface ContainerRecord {
   readonly network?: NetworkRecord;
   /** The tender's command line as create planned it, of a guest that takes what comes into its namespace before start. */
   readonly tenderArgv?: readonly string[];
+  /** How a Solo5 guest is joined to it. */
+  readonly solo5Network?: Solo5NetworkPlan;
   /** Those that are still to run; config.json may have changed or gone by then. */
   readonly hooks: { readonly poststart: readonly Hook[]; readonly poststop: readonly Hook[] };
 }

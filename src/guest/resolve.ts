@@ -9,7 +9,7 @@ import { normalize, resolve } from '../path.ts';
 import { isBind } from '../rootfs/mounts.ts';
 import type { Guest } from './guest.ts';
 import { inspect, type LinuxInspection } from './inspect.ts';
-import { isRumprun, rumprunCommandLine, type RumprunNet } from './rumprun.ts';
+import { isRumprun, rumprunCommandLine, type RumprunConfig } from './rumprun.ts';
 import { solo5Guest } from './solo5.ts';
 
 /** An open program of the image. */
@@ -86,8 +86,9 @@ function guestOf({ fd, path }: Program, root: Root, spec: RunnableSpec, onWarnin
         return { kind: 'unikernel', guest: solo5Guest({ fd, path, inspection, args, annotations }) };
       }
       const guest = solo5Guest({ fd, path, inspection, args: [], annotations: {} });
-      const line = rumprunArgument(spec, guest, onWarning);
-      return { kind: 'unikernel', guest: { ...guest, kind: 'rumprun', args: [line] } };
+      const { text, warnings } = rumprunCommandLine(rumprunConfig(spec, guest));
+      warnings.forEach(onWarning);
+      return { kind: 'unikernel', guest: { ...guest, kind: 'rumprun', args: [text] } };
     }
     case 'linux':
       return { kind: 'linux', path, ...fixedBytes(fd, inspection) };
@@ -129,23 +130,12 @@ function fixedBytesOfInterpreter(script: number, root: Root): FixedBytes {
   }
 }
 
-/** A rumprun guest's command line: its one argument. */
-export function rumprunArgument(
-  spec: RunnableSpec,
-  guest: Guest,
-  onWarning: OnWarning,
-  net?: RumprunNet,
-): string {
+/** What a rumprun guest is told, but for its network. */
+export function rumprunConfig(spec: RunnableSpec, { manifest }: Pick<Guest, 'manifest'>): RumprunConfig {
   const { args, env = [], cwd } = spec.process;
-  const hasBlock = guest.manifest.devices.some(({ type }) => type === 'BLOCK_BASIC');
+  const hasBlock = manifest.devices.some(({ type }) => type === 'BLOCK_BASIC');
   const blockMountPoint = spec.annotations?.[URUNC_MOUNT_POINT] ?? '/';
-  const { text, warnings } = rumprunCommandLine({
-    ...{ args, env, cwd },
-    ...(net === undefined ? {} : { net }),
-    ...(hasBlock ? { blockMountPoint } : {}),
-  });
-  warnings.forEach(onWarning);
-  return text;
+  return { args, env, cwd, ...(hasBlock ? { blockMountPoint } : {}) };
 }
 
 function findProgram({ process }: RunnableSpec, root: Root): Program {

@@ -10,58 +10,66 @@ import {
   SCOPE_GLOBAL,
 } from '../network/guest-network.ts';
 import type { GuestNetworking } from '../network/guest-networking.ts';
-import type { TenderInput } from '../sandbox/tender-command.ts';
+import type { LateInput } from '../sandbox/tender-command.ts';
 import type { Guest } from './guest.ts';
-import type { RumprunNet } from './rumprun.ts';
+import { type RumprunConfig, rumprunCommandLine, type RumprunNet } from './rumprun.ts';
 import { checkArguments, matchNetDevices, type NetAttachment } from './solo5.ts';
 
-export interface Solo5NetworkInput {
-  readonly guest: Guest;
-  readonly annotations: Readonly<Record<string, string>>;
-  /** A rumprun guest's one argument with its network in it. */
-  readonly rumprunArgument: (net: RumprunNet) => string;
-  readonly onWarning?: (message: string) => void;
+/** What is known of it before there is a network: plain data, which can wait until the start. */
+export interface Solo5NetworkPlan {
+  /** In the order of the manifest. */
+  readonly attachments: readonly NetAttachment[];
+  /** The guest's, if it is told nothing. */
+  readonly args: readonly string[];
+  /** How it is told the addresses of its one device; a rumprun guest with all else that it is told. */
+  readonly told: 'nothing' | 'mirage' | RumprunConfig;
 }
 
-/** Throws INVALID for annotations that do not fit the guest's devices. */
-export function solo5Networking({
-  guest,
-  annotations,
-  rumprunArgument,
-  onWarning,
-}: Solo5NetworkInput): GuestNetworking<Pick<TenderInput, 'guest' | 'late'>> {
-  const attachments = matchNetDevices(guest.manifest, annotations);
+/** What differs for the tender. */
+export interface Solo5Joined {
+  readonly args: readonly string[];
+  readonly late: LateInput;
+}
+
+/** `rumprun`: for such a guest. Throws INVALID for annotations that do not fit the guest's devices. */
+export function planSolo5Network(
+  { manifest, args }: Pick<Guest, 'manifest' | 'args'>,
+  annotations: Readonly<Record<string, string>>,
+  rumprun?: RumprunConfig,
+): Solo5NetworkPlan {
+  const told = annotations['io.runnc.guest'] === 'solo5' ? 'nothing' : 'mirage';
+  return { attachments: matchNetDevices(manifest, annotations), args, told: rumprun ?? told };
+}
+
+export function solo5Networking(
+  { attachments, args, told }: Solo5NetworkPlan,
+  onWarning?: (message: string) => void,
+): GuestNetworking<Solo5Joined> {
   return {
     vnet: false,
     choose: (available) => chooseInterfaces(attachments, available, onWarning),
     joined: ({ interfaces }) => {
       const [only] = interfaces;
       // Of several it cannot be known which is which to the program: its own arguments have to tell it.
-      const args = only === undefined || interfaces.length > 1 ? guest.args : argumentsWith(only);
-      checkArguments(args);
-      return {
-        guest: { ...guest, args },
-        late: {
-          vnetFds: [],
-          nets: interfaces.map(({ fd, mac, mtu }, i) => ({
-            name: attachments[i]?.device ?? '',
-            fd,
-            mac,
-            mtu,
-          })),
-        },
-      };
+      const all = only === undefined || interfaces.length > 1 ? args : argumentsWith(only);
+      checkArguments(all);
+      const nets = interfaces.map(({ fd, mac, mtu }, i) => ({
+        name: attachments[i]?.device ?? '',
+        fd,
+        mac,
+        mtu,
+      }));
+      return { args: all, late: { vnetFds: [], nets } };
     },
   };
 
   function argumentsWith(only: GuestInterface): readonly string[] {
-    if (guest.kind !== 'rumprun') {
-      return annotations['io.runnc.guest'] === 'solo5' ? guest.args : mirageArguments(guest.args, only);
-    }
+    if (told === 'nothing') return args;
+    if (told === 'mirage') return mirageArguments(args, only);
     const net = rumprunNet(only);
-    if (net !== undefined) return [rumprunArgument(net)];
+    if (net !== undefined) return [rumprunCommandLine({ ...told, net }).text];
     onWarning?.(`network: ${only.name} has no IPv4 address: the rumprun guest gets none`);
-    return guest.args;
+    return args;
   }
 }
 

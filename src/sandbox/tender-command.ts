@@ -98,10 +98,11 @@ function latePass(descriptors: number[]): Pass {
   return (fd) => `@${String(FIRST_LATE_DESCRIPTOR + descriptors.push(fd) - 1)}`;
 }
 
-/** A command line that was made without them, for a Linux guest. */
+/** A command line that was made without them. `args`: in place of the guest's. */
 export function withLate(
   argv: readonly string[],
   late: LateInput,
+  args?: readonly string[],
 ): Pick<TenderCommand, 'argv' | 'lateDescriptors'> {
   const lateDescriptors: number[] = [];
   const pass = latePass(lateDescriptors);
@@ -112,7 +113,8 @@ export function withLate(
     }
     return option.startsWith(ALLOW_EXTRAS) ? [option, ...(late.extras ?? [])].join(',') : option;
   });
-  return { argv: [...options, ...lateOptions(late, pass), ...argv.slice(end)], lateDescriptors };
+  const guest = args === undefined ? argv.slice(end) : [...argv.slice(end, end + 2), ...args];
+  return { argv: [...options, ...lateOptions(late, pass), ...guest], lateDescriptors };
 }
 
 /** The number of the descriptor that an option names, in init as in the tender. */
