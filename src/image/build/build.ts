@@ -14,6 +14,7 @@ import { BuildCache } from './build-cache.ts';
 import { BuildContext } from './context.ts';
 import { failAt, type Instruction, parseDockerfile } from './dockerfile.ts';
 import { type BlockImage, type Extras, planExtras } from './extras.ts';
+import { Interrupts } from './interrupts.ts';
 import { Layers } from './layers.ts';
 import { type BuildObserver, observe, silentObserver, type StepObserver } from './observer.ts';
 import { PROXY_ARGS } from './run-instruction.ts';
@@ -85,6 +86,7 @@ class Builder {
   readonly #built = new Map<number, Promise<StageBuilder>>();
   readonly #images = new Map<string, Promise<Image>>();
   readonly #running: StageBuilder[] = [];
+  readonly #interrupts = new Interrupts();
   #context: BuildContext | undefined;
 
   constructor(options: BuildOptions) {
@@ -99,6 +101,7 @@ class Builder {
       ...{ store, cache, buildArgs, onWarning },
       layers: new Layers(store, cache),
       observer: this.#observer,
+      interrupts: this.#interrupts,
       noCache: options.noCache ?? false,
       now: options.sourceDateEpoch ?? 0,
       ...(options.sourceDateEpoch === undefined ? {} : { latest: options.sourceDateEpoch }),
@@ -109,6 +112,7 @@ class Builder {
   }
 
   async build(): Promise<BuiltImage> {
+    this.#interrupts.listen();
     await sweepWork(this.#session.cache);
     const target = findTarget(this.#stages.stages, this.#options.target);
     const stage = await this.#stage(target);
@@ -122,6 +126,7 @@ class Builder {
   close(): void {
     for (const stage of this.#running) stage.close();
     this.#context?.close();
+    this.#interrupts.close();
   }
 
   async #addExtras(stage: StageBuilder): Promise<Extras> {

@@ -87,7 +87,7 @@ export async function planExtras(
         for (const path of before) changes.remove(path);
         if (inherited !== undefined && kind === 'none') await forgetBlockImage(stage, changes, session.now);
         if (kind !== 'none') {
-          work = WorkFolder.open(session.cache);
+          work = WorkFolder.open(session);
           await addBlockImage(kind, stage, work.path, changes, session);
         }
         if (unikernel !== undefined) {

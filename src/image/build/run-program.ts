@@ -9,6 +9,7 @@ import { templateSpec } from '../../oci/spec-template.ts';
 import { withVariable } from './config-instructions.ts';
 import { SCRIPT_FOLDER } from './run-instruction.ts';
 import type { StepObserver } from './observer.ts';
+import type { Session } from './session.ts';
 import type { StageRoot } from './stage-root.ts';
 import type { RunUser } from './users.ts';
 
@@ -42,18 +43,33 @@ export async function runProgram(
   program: Program,
   root: StageRoot,
   step: StepObserver,
-  onWarning: (message: string) => void,
+  { interrupts, onWarning }: Pick<Session, 'interrupts' | 'onWarning'>,
 ): Promise<void> {
   const output = new Output(root.folder, step);
   const nullFd = openSync('/dev/null', 'r');
+  let container: Container | undefined;
+  let status = 0;
+  // Its first process may ignore anything else; and it may have ended a moment ago.
+  const kill = (): void => {
+    container?.kill(SIGKILL).catch(() => undefined);
+  };
   try {
-    const container = await Container.create({
-      id: root.containerId,
-      bundle: { spec: specOf(program, root), files: { ...program.files, hosts: HOSTS } },
-      stdio: [nullFd, output.fd, output.fd],
-      onWarning,
+    await interrupts.during(kill, async () => {
+      container = await Container.create({
+        id: root.containerId,
+        bundle: { spec: specOf(program, root), files: { ...program.files, hosts: HOSTS } },
+        stdio: [nullFd, output.fd, output.fd],
+        onWarning,
+      });
+      try {
+        if (!interrupts.isInterrupted) await container.start();
+        // A signal before the start was completed may have found nobody to kill.
+        if (interrupts.isInterrupted) kill();
+        status = await endOf(container);
+      } finally {
+        await container.delete({ force: true, onWarning });
+      }
     });
-    const status = await runToEnd(container, onWarning);
     output.finish();
     if (status === 0 && output.lostBy === undefined) return;
     if (status === 0)
@@ -69,25 +85,10 @@ export async function runProgram(
   }
 }
 
-async function runToEnd(container: Container, onWarning: (message: string) => void): Promise<number> {
-  let isInterrupted = false;
-  // Its first process may ignore anything else.
-  const kill = (): void => {
-    isInterrupted = true;
-    container.kill(SIGKILL).catch(() => undefined);
-  };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, kill);
-  try {
-    await container.start();
-    const status = await container.wait();
-    if (status === undefined) throw new RunncError('INTERNAL', 'the container is not a child of its creator');
-    if (isInterrupted) throw new RunncError('INVALID', 'interrupted');
-    return shellStatus(status);
-  } finally {
-    for (const signal of signals) process.off(signal, kill);
-    await container.delete({ force: true, onWarning });
-  }
+async function endOf(container: Container): Promise<number> {
+  const status = await container.wait();
+  if (status === undefined) throw new RunncError('INTERNAL', 'the container is not a child of its creator');
+  return shellStatus(status);
 }
 
 function specOf({ args, files, env, cwd, user, mounts }: Program, root: StageRoot): Spec {

@@ -7,6 +7,7 @@ import type { BuildContext } from './context.ts';
 import { FileTree } from './file-tree.ts';
 import type { Layer } from './layer-writer.ts';
 import type { Layers } from './layers.ts';
+import type { Interrupts } from './interrupts.ts';
 import type { BuildObserver } from './observer.ts';
 
 export interface Session {
@@ -14,6 +15,7 @@ export interface Session {
   readonly cache: BuildCache;
   readonly layers: Layers;
   readonly observer: BuildObserver;
+  readonly interrupts: Interrupts;
   readonly onWarning: (message: string) => void;
   readonly buildArgs: ReadonlyMap<string, string>;
   readonly noCache: boolean;

@@ -283,7 +283,7 @@ export class StageBuilder {
       const mounted = await Promise.all(mounts.map(({ mount }) => mount(stageRoot)));
       const program = { args, files, env: [...env, ...this.#proxies()], cwd, user, mounts: mounted };
       await stageRoot.change(this.#layers, changes, () =>
-        runProgram(program, stageRoot, step, this.#session.onWarning),
+        runProgram(program, stageRoot, step, this.#session),
       );
     });
     root?.isAt(this.#layers.length);

@@ -37,7 +37,7 @@ export class StageRoot {
   }
 
   static open(session: Session): StageRoot {
-    return new StageRoot(session, WorkFolder.open(session.cache));
+    return new StageRoot(session, WorkFolder.open(session));
   }
 
   /** A folder of its own, with `rootfs` in it. */

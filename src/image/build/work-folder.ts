@@ -9,28 +9,39 @@ import { RunncError } from '../../errors.ts';
 import { tryLockFile } from '../../native.ts';
 import { isThere } from '../store-folder.ts';
 import type { BuildCache } from './build-cache.ts';
+import type { Interrupts } from './interrupts.ts';
+import type { Session } from './session.ts';
 
 export class WorkFolder {
   readonly path: string;
   readonly #lock: number;
+  readonly #forget: () => void;
 
-  private constructor(path: string, lock: number) {
+  private constructor(path: string, lock: number, interrupts: Interrupts) {
     this.path = path;
     this.#lock = lock;
+    this.#forget = interrupts.onEnd(() => {
+      this.#removeFiles();
+    });
   }
 
-  static open(cache: BuildCache): WorkFolder {
+  static open({ cache, interrupts }: Pick<Session, 'cache' | 'interrupts'>): WorkFolder {
     const path = `${cache.folder}/work/${crypto.randomUUID()}`;
     const lock = openLocked(`${path}.lock`);
     if (lock === undefined) throw new RunncError('INTERNAL', `${path}: a new file is locked`);
     mkdirSync(path, { mode: 0o700 });
-    return new WorkFolder(path, lock);
+    return new WorkFolder(path, lock, interrupts);
   }
 
   remove(): void {
+    this.#forget();
+    this.#removeFiles();
+    closeSync(this.#lock);
+  }
+
+  #removeFiles(): void {
     rmSync(this.path, { recursive: true, force: true });
     rmSync(`${this.path}.lock`, { force: true });
-    closeSync(this.#lock);
   }
 }
 
