@@ -2,6 +2,7 @@
 #include "case.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -618,6 +619,46 @@ static void fork_in_a_vforked_child(void)
     T(finish(pid));
 }
 
+/* clone(2): the parent waits, and has its memory to itself. */
+static pid_t vfork_apart(uint64_t flags, int *parent_tid)
+{
+    return (pid_t)syscall(SYS_clone, CLONE_VFORK | SIGCHLD | flags, 0, parent_tid, 0, 0);
+}
+
+static void vforked_with_memory_of_its_own(void)
+{
+    int fds[2], value = 1;
+    char said[8] = "";
+
+    T(pipe(fds));
+    pid_t pid = vfork_apart(0, NULL);
+    if (!pid) {
+        value = 2;
+        for (int i = 0; i < 20; i++)
+            usleep(500);
+        _exit(write(fds[1], "child", 5) == 5 ? 12 : 13);
+    }
+    T(write(fds[1], "parent", 6) == 6);
+    T(read(fds[0], said, 5));
+    say("%s first, value %d", said, value);
+    T(finish(pid));
+
+    /* Gone, and nobody's any more, before the parent goes on. */
+    signal(SIGCHLD, SIG_IGN);
+    for (int i = 0; i < 100; i++) {
+        pid = vfork_apart(0, NULL);
+        if (!pid)
+            _exit(0);
+        if (pid < 0 || waitpid(pid, NULL, 0) != -1)
+            say("%d: %d", i, pid > 0);
+    }
+    signal(SIGCHLD, SIG_DFL);
+    pid = vfork_apart(CLONE_PARENT_SETTID, (int *)8);
+    if (!pid)
+        _exit(14);
+    T(finish(pid));
+}
+
 static void on_fault_count(int sig, siginfo_t *info, void *context)
 {
     (void)sig;
@@ -713,6 +754,7 @@ const struct test_case cases[] = {
     CASE(kernel_reads_and_writes),
     CASE(vfork_in_a_forked_child),
     CASE(fork_in_a_vforked_child),
+    CASE(vforked_with_memory_of_its_own),
     CASE(write_barriers),
     CASE(a_signal_handler_in_both),
     CASE(a_handled_sigchld_while_waiting),

@@ -630,7 +630,9 @@ static uaddr_t same_to(const struct mm *other, uaddr_t addr, const struct file *
     const struct vma *v = i < other->count && other->vmas[i].start <= addr ? &other->vmas[i] : NULL;
 
     if (!v || !v->file || v->flags & (VMA_SHARED | VMA_WRITTEN) || !file_is_same(v->file, file)) return addr;
-    if (in_place) return v->flags & VMA_SEGMENT ? v->end : addr;
+    /* A segment's last page ends in zeroes in the companion, and in what is next in the file. */
+    if (in_place != !!(v->flags & VMA_SEGMENT)) return addr;
+    if (in_place) return v->end;
     if (v->prot != prot || v->offset + (addr - v->start) != offset || !file_is_pristine(v->file)) return addr;
     return v->end;
 }

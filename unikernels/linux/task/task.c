@@ -405,16 +405,18 @@ long task_clone(const struct clone_args64 *a)
         r = give_pidfd(p, a->pidfd);
         if (r) goto out_process;
     }
-    if (a->flags & CLONE_PARENT_SETTID) {
-        r = put_user_u32(a->parent_tid, (uint32_t)tid);
-        if (r) goto out_process;
-    }
+    if (a->flags & CLONE_PARENT_SETTID) put_user_u32(a->parent_tid, (uint32_t)tid); /* as Linux, whether it can or not */
     if (p) {
         process_enlist(p);
         list_add_tail(&p->parent->children, &p->sibling_link);
     }
     task_attach(t, p ? p : current->process, tid);
     task_prepare_return(t);
+    bool waits = a->flags & CLONE_VFORK && p;
+    if (waits) {
+        p->vfork_parent = current;
+        current->vfork_child = p;
+    }
     /*
      * A child with memory of its own goes first: most exec soon, and what the parent
      * does not write before that need not be kept for the child.
@@ -423,14 +425,13 @@ long task_clone(const struct clone_args64 *a)
         sched_start(t);
     else
         sched_start_now(t);
-    if (a->flags & CLONE_VFORK && p) {
-        p->vfork_parent = current;
-        current->vfork_child = p;
+    if (waits) {
         current->killable = true;
         while (current->vfork_child && !wait_sleep(WAIT_FOREVER)) {
         }
         current->killable = false;
-        if (current->vfork_child) p->vfork_parent = NULL;
+        /* Killed: the child, which is still there, has nobody to release. */
+        if (current->vfork_child) current->vfork_child->vfork_parent = NULL;
         current->vfork_child = NULL;
     }
     return tid;
