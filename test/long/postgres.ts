@@ -40,7 +40,7 @@ describe('PostgreSQL on a volume', function () {
   let runs = 0;
 
   before(() => {
-    debian = Debian.ofThisMachine(['bash', 'coreutils', 'grep', 'postgresql-15']);
+    debian = Debian.ofThisMachine(['bash', 'coreutils', 'dash', 'grep', 'postgresql-15']);
     fs.appendFileSync(
       debian.path('etc/passwd'),
       `postgres:x:${String(USER)}:${String(USER)}::/data:/bin/bash\n`,
@@ -82,7 +82,9 @@ describe('PostgreSQL on a volume', function () {
       committed = committedOf(call);
     }
     const { stdout, stderr, status } = await start('postgres-check', CHECK).end(600_000);
-    expect({ stderr, status }).to.deep.equal({ stderr: '', status: 0 });
+    // The file that says which process has the cluster is of the one that was killed.
+    expect(stderr).to.match(/^(pg_ctl: another server might be running; trying to start server anyway\n)?$/);
+    expect(status).to.equal(0);
     const [index, rows, processed, balanced] = stdout.trim().split('\n');
     expect([index, processed, balanced]).to.deep.equal([
       'index|',

@@ -18,6 +18,10 @@ export function compileReaders(output: string): void {
   execFileSync('gcc', [...FLAGS, '-pthread', '-o', output, here('readers.c')]);
 }
 
+export function compileFaults(output: string): void {
+  execFileSync('gcc', [...FLAGS, '-pthread', '-o', output, here('faults.c')]);
+}
+
 export function compileRacers(output: string): void {
   execFileSync('gcc', [...FLAGS, '-o', output, here('racers.c')]);
 }

@@ -8,6 +8,7 @@ import { partPath } from '../../src/parts.ts';
 import { Playground, type RunningCall } from '../support/bundle.ts';
 import { Rootfs } from '../linux-programs/rootfs.ts';
 import {
+  compileFaults,
   compileFsx,
   compileFuzzer,
   compileRacers,
@@ -29,6 +30,7 @@ describe('the file server', function () {
 
   before(() => {
     compileFsx(rootfs.path('/usr/bin/fsx'));
+    compileFaults(rootfs.path('/usr/bin/faults'));
     compileReaders(rootfs.path('/usr/bin/readers'));
     compileRacers(rootfs.path('/usr/bin/racers'));
     for (const name of ['sh', 'cat', 'ls', 'ln', 'mv', 'mkdir', 'seq', 'sleep'])
@@ -93,6 +95,26 @@ describe('the file server', function () {
     expect(execFileSync(rootfs.path('/usr/bin/readers'), [file]).toString()).to.equal('read\n');
     const { stdout, stderr, status } = await start('volumes-readers', ['readers', '/data/file']).end();
     expect({ stdout, stderr, status }).to.deep.equal({ stdout: 'read\n', stderr: '', status: 0 });
+  });
+
+  it('keeps nobody waiting but the thread that touched what is to come from it', async () => {
+    fs.writeFileSync(join(volume, 'file'), Buffer.alloc(1 << 20, 'x'));
+    const call = start('volumes-faults', ['faults', '/data/file']);
+    await call.prints('mapped');
+    const { pid } = await host.state('volumes-faults');
+    const server = Number(
+      fs.readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, 'utf8').trim(),
+    );
+    process.kill(server, 'SIGSTOP');
+    await host.runnc(['kill', 'volumes-faults', 'USR1']);
+    await call.prints('others run');
+    process.kill(server, 'SIGCONT');
+    const { stdout, stderr, status } = await call.end();
+    expect({ stdout, stderr, status }).to.deep.equal({
+      stdout: 'mapped\nothers run\ntouched x\n',
+      stderr: '',
+      status: 0,
+    });
   });
 
   it('has all that was written before the container was killed, and nothing that was not', async () => {

@@ -175,7 +175,7 @@ void signal_event(int sig, const struct siginfo64 *info, struct ucontext64 *uc)
     if (fault && is_page_fault(sig, mc)) mended = mend_fault(info->fault.addr, mc->err, false);
     if (mended == FAULT_RETRY) return;
     if (mended == FAULT_AGAIN) pending_work |= WORK_RESCHED;
-    if (fault && mended != FAULT_AGAIN) {
+    if (fault && mended != FAULT_AGAIN && mended != FAULT_FETCH) {
         event.sig = mended == FAULT_BUS ? SIGBUS : sig;
         event.code = mended == FAULT_BUS ? BUS_ADRERR : info->si_code;
         event.addr = info->fault.addr;
@@ -191,5 +191,6 @@ void event_dispatch(struct regs *regs)
 {
     current->regs = regs;
     if (event.sig) signal_fault(event.sig, event.code, event.addr, event.trapno, event.err);
+    mm_fault_fetch();
     return_work(regs);
 }

@@ -450,6 +450,17 @@ ssize_t file_read_at(struct file *file, void *buf, size_t n, uint64_t offset)
     return got;
 }
 
+bool file_is_here(struct file *file, uint64_t offset, size_t len)
+{
+    return !file->f_op->is_here || file->f_op->is_here(file, offset, len);
+}
+
+void file_fetch(struct file *file, uint64_t offset, size_t len)
+{
+    if (file->f_op->fetch)
+        file->f_op->fetch(file, offset, len);
+}
+
 int file_may_map(struct file *file, int prot, int flags)
 {
     if (!file->f_read)

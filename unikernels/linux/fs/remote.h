@@ -188,6 +188,8 @@ void remote_truncate_pages(struct remote_inode *ri, uint64_t size);
 void remote_keep(struct remote_inode *ri, uint64_t offset, const void *data, size_t len);
 /* What is kept of these bytes changes with the file. */
 void remote_update(struct remote_inode *ri, uint64_t offset, const void *data, size_t len);
+/* All of these bytes are kept, or mapped, as far as the file has them. */
+bool remote_is_kept(struct remote_inode *ri, uint64_t offset, size_t len);
 /* Copies what is kept at pos, at most want bytes: 0 if nothing is. */
 ssize_t remote_read_kept(struct remote_inode *ri, uint64_t pos, size_t want, struct iov_iter *to);
 int remote_share(struct file *file, uint64_t offset, size_t len, void *home, void **existing);

@@ -151,6 +151,17 @@ void remote_update(struct remote_inode *ri, uint64_t offset, const void *data, s
     }
 }
 
+bool remote_is_kept(struct remote_inode *ri, uint64_t offset, size_t len)
+{
+    uint64_t end = MIN(offset + len, ri->inode.i_size);
+
+    for (uint64_t page = PAGE_DOWN(offset); page < end; page += PAGE_SIZE) {
+        if (!page_tree_slot(&ri->pages, page >> PAGE_SHIFT, false))
+            return false;
+    }
+    return true;
+}
+
 ssize_t remote_read_kept(struct remote_inode *ri, uint64_t pos, size_t want, struct iov_iter *to)
 {
     size_t done = 0;
@@ -264,11 +275,18 @@ static int check_homes(const struct remote_inode *ri, uint64_t first, uint64_t c
 /* The file's bytes into the mapping: zeros stay where it has none. */
 static int fill(struct file *file, uint64_t offset, size_t len, void *home)
 {
-    size_t got;
+    struct remote_inode *ri = remote_inode(file->f_inode);
+    size_t got = 0;
 
     if (offset >= file->f_inode->i_size)
         return 0;
-    return remote_read_in_place(remote_file(file)->fid, offset, home, MIN(len, file->f_inode->i_size - offset), &got);
+    len = MIN(len, file->f_inode->i_size - offset);
+    if (remote_is_kept(ri, offset, len)) {
+        struct iov_iter to;
+        iov_iter_kernel(&to, home, len);
+        return remote_read_kept(ri, offset, len, &to) == (ssize_t)len ? 0 : -EIO;
+    }
+    return remote_read_in_place(remote_file(file)->fid, offset, home, len, &got);
 }
 
 int remote_share(struct file *file, uint64_t offset, size_t len, void *home, void **existing)

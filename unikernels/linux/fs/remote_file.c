@@ -200,6 +200,67 @@ static ssize_t read_cached(struct file *file, uint64_t pos, size_t want, struct 
     return done;
 }
 
+/* Attributes that are older are asked for before anything is read. */
+static bool is_fresh(const struct remote_inode *ri)
+{
+    return clock_monotonic() < ri->fresh_until;
+}
+
+static bool is_here(struct file *file, uint64_t offset, size_t len)
+{
+    struct remote_inode *ri = remote_inode(file->f_inode);
+
+    return is_fresh(ri) && remote_is_kept(ri, offset, len);
+}
+
+#define FETCHES 4
+
+/* Into the cache, several requests at once. What is in it already, or cannot be had, is left as it is. */
+static void fetch(struct file *file, uint64_t offset, size_t len)
+{
+    struct remote_inode *ri = remote_inode(file->f_inode);
+    struct {
+        struct rpc *rpc;
+        struct window window;
+        uint64_t offset;
+        size_t size;
+    } under_way[FETCHES];
+    unsigned first = 0, count = 0;
+    uint64_t next = ALIGN_DOWN(offset, CACHED_BYTES);
+    uint32_t known;
+
+    if (remote_refresh(ri, REMOTE_TTL_NS))
+        return;
+    known = ri->sequence;
+    uint64_t end = MIN(offset + len, ri->inode.i_size);
+    while (count || next < end) {
+        for (; count < FETCHES && next < end; next += CACHED_BYTES) {
+            size_t size = MIN(CACHED_BYTES, ri->inode.i_size - next);
+            struct window w;
+            if (remote_is_kept(ri, next, size))
+                continue;
+            if (!window_take_now(&w, size) && (count || !window_take(&w, size)))
+                break;
+            unsigned n = (first + count++) % FETCHES;
+            under_way[n].rpc = start_read(remote_file(file)->fid, next, size, &w);
+            under_way[n].window = w;
+            under_way[n].offset = next;
+            under_way[n].size = size;
+        }
+        if (!count)
+            break;
+        remote_reply reply;
+        int err = rpc_wait(under_way[first].rpc, &reply);
+        struct window *w = &under_way[first].window;
+        size_t got = window_filled(w, &reply, under_way[first].size);
+        if (!err && got && known == ri->sequence && !ri->writing)
+            remote_keep(ri, under_way[first].offset, window_data(w), got);
+        window_give(w);
+        first = (first + 1) % FETCHES;
+        count--;
+    }
+}
+
 /* One who goes on where the last read ended, and has read before. */
 static bool is_sequential(const struct remote_file *rf, uint64_t pos)
 {
@@ -584,6 +645,8 @@ const struct file_operations remote_file_operations = {
     .fsync = remote_fsync,
     .fallocate = remote_fallocate,
     .mappable = true,
+    .is_here = is_here,
+    .fetch = fetch,
     .share = remote_share,
     .unshare = remote_unshare,
     .writeback = writeback,

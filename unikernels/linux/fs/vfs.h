@@ -386,6 +386,12 @@ struct file_operations {
      * mm/file_map.h. NULL: a shared mapping is impossible, ENODEV.
      */
     bool mappable;
+    /*
+     * Read where nothing can be waited for needs no waiting for these bytes. NULL: never.
+     * fetch: makes it so, as far as there is memory to keep them. May wait.
+     */
+    bool (*is_here)(struct file *file, uint64_t offset, size_t len);
+    void (*fetch)(struct file *file, uint64_t offset, size_t len);
     int (*share)(struct file *file, uint64_t offset, size_t len, void *home, void **existing);
     int (*unshare)(struct file *file, uint64_t offset, size_t len, void *home);
     /* msync: what was stored in these pages goes to the file. NULL: it is there. */

@@ -38,6 +38,10 @@ bool file_is_pristine(struct file *);
 /* Into a kernel buffer (or any mapped memory that cannot fault): bytes read, 0 at the end, negative errno. */
 ssize_t file_read_at(struct file *, void *buf, size_t n, uint64_t offset);
 
+/* Whether file_read_at has these bytes without waiting, and what makes that so, as far as there is memory. The latter may wait. */
+bool file_is_here(struct file *, uint64_t offset, size_t len);
+void file_fetch(struct file *, uint64_t offset, size_t len);
+
 /*
  * The segments companion: place of this file's segments in guest memory, laid
  * out by virtual address from the lowest PT_LOAD page on; 0 if it has none.

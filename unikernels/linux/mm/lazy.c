@@ -100,6 +100,26 @@ static size_t chunk(uaddr_t page)
     return MIN(MAX(size, least), CHUNK_MAX);
 }
 
+static bool is_here(const struct vma *v, uaddr_t start, uaddr_t end)
+{
+    return !from_file(v) || file_is_here(v->file, v->offset + (start - v->start), end - start);
+}
+
+struct file *lazy_missing(struct mm *mm, uaddr_t addr, uint64_t *offset, size_t *len)
+{
+    struct range r;
+    uaddr_t page = PAGE_DOWN(addr);
+    const struct vma *v = memory_is_closed() ? mm_find(mm, addr) : NULL;
+
+    if (!v || !from_file(v) || addr >= mm_file_end(v) || is_here(v, page, page + PAGE_SIZE)) return NULL;
+    if (!memory_deferred(page, page + PAGE_SIZE, &r) && !is_unread(v, page)) return NULL;
+    size_t size = chunk(page);
+    uaddr_t start = MAX(ALIGN_DOWN(addr, size), v->start), end = MIN(ALIGN_DOWN(addr, size) + size, mm_file_end(v));
+    *offset = v->offset + (start - v->start);
+    *len = end - start;
+    return file_get(v->file);
+}
+
 int lazy_fault(struct mm *mm, uaddr_t addr, int needed, bool always)
 {
     struct range r;
@@ -117,6 +137,8 @@ int lazy_fault(struct mm *mm, uaddr_t addr, int needed, bool always)
     size_t size = always ? PAGE_SIZE : chunk(page);
     for (;; size /= 2) {
         uaddr_t start = MAX(ALIGN_DOWN(addr, size), v->start), end = MIN(ALIGN_DOWN(addr, size) + size, mm_file_end(v));
+        /* What would have to be waited for is not read by the way. */
+        if (size > PAGE_SIZE && !is_here(v, start, end)) continue;
         int err = fill_deferred(mm, start, end, always);
         if (err == -ENOMEM && size > PAGE_SIZE) continue;
         if (err) return err;

@@ -271,11 +271,32 @@ static enum fault_result result(int r)
     return r > 0 ? FAULT_RETRY : r == -EIO ? FAULT_BUS : FAULT_SIGNAL;
 }
 
+/* Once: what cannot be kept meanwhile is waited for in place. */
+static bool must_fetch(struct mm *mm, uaddr_t addr)
+{
+    struct fetch *fetch = &current->fetch;
+
+    if (!fetch->done) fetch->file = lazy_missing(mm, addr, &fetch->offset, &fetch->len);
+    fetch->done = fetch->file;
+    return fetch->file;
+}
+
+void mm_fault_fetch(void)
+{
+    struct fetch *fetch = &current->fetch;
+
+    if (!fetch->file) return;
+    file_fetch(fetch->file, fetch->offset, fetch->len);
+    file_put(fetch->file);
+    fetch->file = NULL;
+}
+
 enum fault_result mm_fault_in(uaddr_t addr, uint64_t err, bool in_kernel)
 {
     if (!current || !current->process || !current->process->mm) return FAULT_SIGNAL;
     struct mm *mm = current->process->mm;
     if (!user_range_max(addr)) return FAULT_SIGNAL;
+    if (!in_kernel && must_fetch(mm, addr)) return FAULT_FETCH;
 
     int r = fault_once(mm, addr, err, false);
     if (r == -ENOMEM && (keep_drop() | file_cache_drop() | (reclaim_untouched() > 0))) r = fault_once(mm, addr, err, false);

@@ -124,10 +124,14 @@ bool user_range_ok(uaddr_t addr, size_t n, bool write);
 /* Bytes from addr to the end of the programs' part; 0 if addr is outside. */
 size_t user_range_max(uaddr_t addr);
 
+/* Smaller private mappings of files are filled at once: a fault costs more than copying this much. */
+#define MM_LAZY_MIN (128ul << 10)
+
 enum fault_result {
     FAULT_SIGNAL, /* the program's own */
     FAULT_BUS,    /* a mapped file that cannot be read: SIGBUS */
     FAULT_RETRY,  /* mended: the instruction can be tried again */
+    FAULT_FETCH,  /* bytes of a file are to come: when mm_fault_fetch() has returned */
     FAULT_AGAIN,  /* memory has run out and some process is being killed for it: when others have run */
 };
 /*
@@ -136,6 +140,8 @@ enum fault_result {
  * the kernel touched it, and cannot wait.
  */
 enum fault_result mm_fault_in(uaddr_t addr, uint64_t err, bool in_kernel);
+/* Waits for what the current task's last fault lacked. */
+void mm_fault_fetch(void);
 /* A mapping of a file is open up to the file's last page. */
 uaddr_t mm_file_end(const struct vma *vma);
 /* The page lies in a file mapping behind that. */

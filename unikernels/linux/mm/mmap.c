@@ -23,9 +23,6 @@
 #include "loader/elf_in_place.h"
 #include "task/task.h"
 
-/* Smaller mappings are filled at once: a fault costs more than copying this much. */
-#define LAZY_MIN (128ul << 10)
-
 #define MOVE_STEP (1ul << 20) /* mremap has so much twice, for a moment */
 
 #define UNSHARE_STEP (128ul << 10) /* and munmap of a shared file */
@@ -74,7 +71,7 @@ static int fill_from_file(uaddr_t start, uaddr_t end, int prot, struct file *fil
 
     if (!memory_is_closed() && filled < end && !memory_commit(filled, end, host_prot(prot))) return -ENOMEM;
     if (filled == start) return 0;
-    if (filled - start >= LAZY_MIN && memory_is_closed() && memory_defer(start, filled)) return 0;
+    if (filled - start >= MM_LAZY_MIN && memory_is_closed() && memory_defer(start, filled)) return 0;
     if (!commit_now(start, filled)) return memory_is_closed() && memory_defer(start, filled) ? 0 : -ENOMEM;
     for (uaddr_t a = start; a < filled;) {
         ssize_t n = file_read_at(file, (void *)a, filled - a, offset + (a - start));

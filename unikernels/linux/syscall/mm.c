@@ -18,6 +18,9 @@
     (MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE | \
      MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_FIXED_NOREPLACE)
 
+/* Of a mapping, before it is made: more is waited for in place. */
+#define FETCH_MAX (16ul << 20)
+
 static struct mm *mm(void)
 {
     return current->process->mm;
@@ -49,6 +52,9 @@ long sys_mmap(long addr, long len, long prot, long flags, long fd, long offset)
             file_put(file);
             file = NULL;
             offset = 0;
+        } else {
+            /* While memory is changed nobody else may run, so what would be waited for then comes before. */
+            if (type == MAP_SHARED || (size_t)len < MM_LAZY_MIN) file_fetch(file, (uint64_t)offset, MIN((size_t)len, FETCH_MAX));
         }
     } else {
         offset = 0;

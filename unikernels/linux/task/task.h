@@ -72,6 +72,14 @@ struct task {
     /* The last fault, for the signal frame. */
     uint64_t fault_addr, fault_trapno, fault_err;
 
+    /* What its last fault waits for: mm/mm.c. */
+    struct fetch {
+        struct file *file; /* counted; NULL: nothing */
+        uint64_t offset;
+        size_t len;
+        bool done; /* and the fault has not come again yet */
+    } fetch;
+
     /* Signals: task/signal.c. */
     sigset64 blocked, saved_blocked;
     sigset64 awaited;     /* by sigtimedwait: unblocked for its sake, and not to be dropped as ignored */
