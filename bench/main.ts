@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import type { Bench, Metrics } from './bench.ts';
 import { root } from './measure.ts';
 import { brokenPromises, parsePromises } from './promises.ts';
+import { buildBench } from './build.ts';
 import { dockerBench } from './docker.ts';
 import { execBench } from './exec.ts';
 import { lifecycleBench } from './lifecycle.ts';
@@ -31,6 +32,7 @@ const benches: readonly Bench[] = [
   execBench,
   rootfsBench,
   volumesBench,
+  buildBench,
 ];
 
 async function main(): Promise<number> {
