@@ -1,6 +1,6 @@
 /** An image of our own build goes to engines and registries and comes back, by the installed program. */
 import { expect } from 'chai';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -56,6 +56,25 @@ describe('images between runnc, engines and registries', function () {
     expect(result.status, result.stderr).to.equal(0);
     return result;
   }
+
+  /** Builds from standard input, `FROM from` with a file more; the digest. */
+  async function build(
+    from: string,
+    args: readonly string[],
+    { env = {}, into = store }: { env?: NodeJS.ProcessEnv; into?: string } = {},
+  ): Promise<string> {
+    const context = join(host.folder, 'empty');
+    mkdirSync(context, { recursive: true });
+    const { status, stdout, stderr } = await host.runnc(
+      ['build', '--store', into, '--quiet', '--file', '-', ...args, context],
+      { env: { ...process.env, ...env }, input: `FROM ${from}\nCOPY <<EOF /etc/more\nmore\nEOF\n` },
+    );
+    expect(status, stderr).to.equal(0);
+    return stdout.trim();
+  }
+
+  const MORE = ['cat', '/etc/motd', '/etc/more'];
+  const SAID = 'from the image\nmore\n';
 
   async function digestOf(name: string, folder = store): Promise<{ digest: string; id: string }> {
     const { stdout } = await host.runnc(['images', '--store', folder, '-f', 'json', name]);
@@ -116,6 +135,18 @@ describe('images between runnc, engines and registries', function () {
       rmSync(other, { recursive: true });
     });
 
+    it('gets what is built with --load, from an image that it has', async () => {
+      await verb('save', '-o', saved, 'linux:1');
+      await docker.docker('load', '--input', saved);
+      const env = { DOCKER_HOST: `unix://${docker.folder}/docker.sock` };
+      const idFile = join(host.folder, 'id');
+      const from = 'docker-daemon:linux:1';
+      await build(from, ['--tag', 'loaded:1', '--load', '--iidfile', idFile], { env });
+      expect(await docker.inspect('loaded:1', '.Id')).to.equal(readFileSync(idFile, 'utf8'));
+      const ran = await docker.docker('run', '--rm', '--network=none', '--runtime=runc', 'loaded:1', ...MORE);
+      expect(`${ran}\n`).to.equal(SAID);
+    });
+
     it('that does not listen is an error in one line', async () => {
       const env = { ...process.env, DOCKER_HOST: 'unix:///not/there.sock' };
       const { status, stderr } = await host.runnc(['run', '--store', store, 'docker-daemon:x:1'], { env });
@@ -153,6 +184,8 @@ describe('images between runnc, engines and registries', function () {
         CONTAINERD_NAMESPACE: containerd.namespace,
       };
       expect((await call('run', ['--rm', `containerd:${name}`], env)).stdout).to.equal('from the image\n');
+      await build(`containerd:${name}`, ['--tag', 'from-containerd'], { env });
+      expect((await call('run', ['--rm', 'from-containerd', ...MORE])).stdout).to.equal(SAID);
       const none = await host.runnc(['run', '--store', store, 'containerd:docker.io/library/nothing:1'], {
         env: { ...process.env, ...env },
       });
@@ -181,6 +214,16 @@ describe('images between runnc, engines and registries', function () {
         expect([pull.stdout, pull.stderr]).to.deep.equal([`Digest: ${digest}\nPulled: ${name}\n`, '']);
         const run = await host.runnc(['run', '--store', other, '--rm', name, ...LOOK]);
         expect(run.stdout, run.stderr).to.equal(SEEN);
+
+        // Built from what is there, and pushed at once; then from the newer one that is there now.
+        const built = `${open.host}/built:1`;
+        const into = join(host.folder, 'building');
+        const pushed = await build(name, ['--tag', built, '--push'], { into });
+        const there = await host.runnc(['pull', '--store', other, built]);
+        expect(there.stdout).to.equal(`Digest: ${pushed}\nPulled: ${built}\n`);
+        await verb('push', 'linux:1', built);
+        expect(await build(built, [], { into })).not.to.equal(pushed);
+        expect(await build(built, ['--pull'], { into })).to.equal(pushed);
       } finally {
         await open.stop();
       }
@@ -217,6 +260,34 @@ describe('images between runnc, engines and registries', function () {
       const logout = await host.runnc(['logout', registry.host], { env: { ...process.env, ...as } });
       expect(logout.stdout).to.equal(`Credentials for ${registry.host} are removed\n`);
     });
+  });
+
+  it('outputs of a build run, and are built from, each of them', async () => {
+    const out = (name: string): string => join(host.folder, `out-${name}`);
+    const outputs = ['oci', 'oci-archive', 'docker', 'dir'].map(
+      (type) => `--output=type=${type},dest=${out(type)}`,
+    );
+    const digest = await build('linux:1', outputs);
+    const sources = [
+      `oci:${out('oci')}`,
+      `oci-archive:${out('oci-archive')}`,
+      `docker-archive:${out('docker')}`,
+    ];
+    const again = new Set<string>();
+    for (const source of sources) {
+      expect((await call('run', ['--rm', source, ...MORE])).stdout).to.equal(SAID);
+      const built = out(`built-${String(again.size)}`);
+      again.add(await build(source, [`--output=type=oci,dest=${built}`]));
+      expect((await call('run', ['--rm', `oci:${built}`, ...MORE])).stdout).to.equal(SAID);
+    }
+    // Wherever it comes from, it is the same image.
+    expect(again.size).to.equal(1);
+    const index = JSON.parse(readFileSync(join(out('oci'), 'index.json'), 'utf8')) as {
+      manifests: { digest: string }[];
+    };
+    expect(index.manifests.map((entry) => entry.digest)).to.deep.equal([digest]);
+    expect(readFileSync(join(out('dir'), 'etc/more'), 'utf8')).to.equal('more\n');
+    expect(statSync(join(out('dir'), 'etc/made')).uid).to.equal(1000);
   });
 
   it('a proxy of the environment is asked for other hosts, and not for this one', async () => {
