@@ -1,16 +1,13 @@
 #include "terminal.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <termios.h>
 #include <unistd.h>
+
+#include "pty.h"
 
 /* A devpts of the container's own, mounted nowhere: the pty has no name in the host, and no other container can
  * open it or use up its numbers. */
@@ -28,25 +25,6 @@ static int mount_devpts(const struct init *init)
     return tree;
 }
 
-static void send_master(const struct init *init, int master, const char *name, int length)
-{
-    /* As other runtimes do it: one message, the name as data, the descriptor beside it. */
-    struct iovec part = {(void *)(uintptr_t)name, (size_t)length};
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(&control.header), &master, sizeof master);
-    while (sendmsg(init->plan.console_fd, &message, MSG_NOSIGNAL) < 0) {
-        if (errno != EINTR) fail_errno(init, "cannot send the terminal over the console socket");
-    }
-}
-
 void open_terminal(const struct init *init)
 {
     const struct plan *plan = &init->plan;
@@ -54,35 +32,9 @@ void open_terminal(const struct init *init)
     int master = openat(tree, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (master < 0) fail_errno(init, "terminal: ptmx");
     close(tree);
-    int locked = 0;
-    unsigned number = 0;
-    if (ioctl(master, TIOCSPTLCK, &locked) != 0 || ioctl(master, TIOCGPTN, &number) != 0) {
-        fail_errno(init, "terminal: unlock");
-    }
-    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (slave < 0) fail_errno(init, "terminal: slave");
-
-    if (plan->columns != 0 || plan->rows != 0) {
-        struct winsize size = {.ws_col = (unsigned short)plan->columns, .ws_row = (unsigned short)plan->rows};
-        if (ioctl(slave, TIOCSWINSZ, &size) != 0) fail_errno(init, "terminal: size");
-    }
-    if (plan->raw) {
-        struct termios settings;
-        if (tcgetattr(slave, &settings) != 0) fail_errno(init, "terminal: raw mode");
-        cfmakeraw(&settings);
-        if (tcsetattr(slave, TCSANOW, &settings) != 0) fail_errno(init, "terminal: raw mode");
-    }
-    /* The caller may write as soon as it has the master: all settings stand by then. */
-    char name[32];
-    int length = snprintf(name, sizeof name, "/dev/pts/%u", number);
-    send_master(init, master, name, length);
-    close(master);
-
-    for (int fd = 0; fd <= 2; fd++) {
-        if (dup2(slave, fd) < 0) fail_errno(init, "terminal: dup2");
-    }
-    close(slave);
-    if (ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0) fail_errno(init, "terminal: controlling terminal");
+    const struct winsize size = {.ws_col = (unsigned short)plan->columns, .ws_row = (unsigned short)plan->rows};
+    const char *failed = pty_take(master, &size, plan->raw, plan->console_fd);
+    if (failed != NULL) fail_errno(init, "%s", failed);
 }
 
 void reopen_stdio(const struct init *init)
