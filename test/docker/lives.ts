@@ -8,7 +8,7 @@ import type { Dockerd } from '../support/dockerd.ts';
 
 const LIFE = join(import.meta.dirname, 'programs/life.pl');
 const PERL_BASE = '/usr/lib/x86_64-linux-gnu/perl-base';
-const IMAGE = 'lives:latest';
+export const PLACES_IMAGE = 'lives:latest';
 /** Folders of the image that can be lived in; a container has one for each of its seeds. */
 export const PLACES = 10;
 
@@ -27,7 +27,8 @@ export interface Life {
 export async function makePlaces(docker: Dockerd): Promise<void> {
   const rootfs = new Rootfs();
   try {
-    for (const name of ['sh', 'seq']) symlinkSync('busybox', rootfs.path(`/usr/bin/${name}`));
+    for (const name of ['cat', 'head', 'mkdir', 'seq', 'sh'])
+      symlinkSync('busybox', rootfs.path(`/usr/bin/${name}`));
     rootfs.add('/usr/bin/perl');
     cpSync(PERL_BASE, rootfs.path(PERL_BASE), { recursive: true });
     copyFileSync(LIFE, rootfs.path('/life.pl'));
@@ -35,7 +36,7 @@ export async function makePlaces(docker: Dockerd): Promise<void> {
       execFileSync('perl', [LIFE, 'make', rootfs.path(`/place${String(place)}`)]);
     const tar = join(docker.folder, 'places.tar');
     await succeed('tar', ['-C', rootfs.folder, '-cf', tar, '.']);
-    await docker.docker('import', '--change=ENV PATH=/usr/bin', tar, IMAGE);
+    await docker.docker('import', '--change=ENV PATH=/usr/bin', tar, PLACES_IMAGE);
     rmSync(tar);
   } finally {
     rootfs.remove();
@@ -51,7 +52,7 @@ export async function live(
 ): Promise<{ readonly id: string; readonly life: Life }> {
   const lives = seeds.map((seed, i) => `perl /life.pl live ${seed} ${count} /place${i}`);
   const id = await docker.docker(
-    ...['create', '--network=none', '--runtime', runtime, IMAGE, 'sh', '-c'],
+    ...['create', '--network=none', '--runtime', runtime, PLACES_IMAGE, 'sh', '-c'],
     [...lives, look(seeds.length)].join(' && '),
   );
   const { status, stdout, stderr } = await docker.try(['start', '--attach', id]);

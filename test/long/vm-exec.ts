@@ -1,5 +1,4 @@
 /** Programs beside the container's own one on a host that has cgroup v2 alone: one boot of a virtual machine, by sections. */
-import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +10,9 @@ import { runInVm } from '../support/vm.ts';
 const MIB = 1024 * 1024;
 /** An emulated machine is slow: test/oci/exec.test.ts has a hundred. */
 const AT_ONCE = 20;
+
+/** The machine gets a copy for each. */
+const APPLETS = ['cat', 'head', 'id', 'ps', 'sh', 'sleep', 'tail', 'wc', 'yes'];
 
 const SCRIPT = `
   dmesg -n 1
@@ -87,10 +89,7 @@ describe('exec with cgroup v2 alone, on Linux 6.1', function () {
       });
       for (const name of ['bin', 'proc', 'tmp', 'dev']) mkdirSync(join(made, 'rootfs', name));
       copyFileSync('/bin/busybox', join(made, 'rootfs/bin/busybox'));
-      const applets = execFileSync('/bin/busybox', ['--list'], { encoding: 'utf8' }).trim().split('\n');
-      for (const name of applets) {
-        if (name !== 'busybox') symlinkSync('busybox', join(made, 'rootfs/bin', name));
-      }
+      for (const name of APPLETS) symlinkSync('busybox', join(made, 'rootfs/bin', name));
       cpSync(made, join(folder, 'bundle'), { recursive: true, verbatimSymlinks: true });
       const { status, output } = runInVm({
         script: SCRIPT,
