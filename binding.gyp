@@ -25,6 +25,7 @@
         'tender/addon/terminal.cc',
         'tender/addon/tree.cc',
       ],
+      'libraries': ['-Wl,-Bstatic', '-lmd', '-Wl,-Bdynamic'],
     },
     {
       # Loaded only where there may be a network: no other call needs libmnl.

@@ -11,6 +11,7 @@ build_packages=(
   musl-tools libseccomp-dev pkg-config # the tender, and its filter
   libmnl-dev                     # rtnetlink; its library at run time too
   libxxhash-dev                  # checksums of cached images; a header alone
+  libmd-dev                      # SHA-256 for the addon; linked statically
   xorriso                        # ISO images, at run time too
   patch xz-utils ca-certificates # lwIP's sources, which the build gets through apt-get
 )

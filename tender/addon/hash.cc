@@ -1,5 +1,7 @@
-// A checksum that is as fast as memory (xxHash, XXH3 with 128 bits): for damage, not for malice.
+// Hashes: SHA-256 on the spot, for what is short, and a checksum that is as fast as memory (xxHash, XXH3 with 128 bits).
 #include "hash.h"
+
+#include <sha256.h>  // libmd's
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -15,8 +17,22 @@ Napi::Value Checksum(const Napi::CallbackInfo &info) {
   return Napi::Buffer<uint8_t>::Copy(env, canonical.digest, sizeof canonical.digest);
 }
 
+Napi::Value Sha256(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  Napi::Uint8Array data = info[0].As<Napi::Uint8Array>();
+  SHA2_CTX context;
+  SHA256Init(&context);
+  SHA256Update(&context, data.Data(), data.ByteLength());
+  uint8_t digest[SHA256_DIGEST_LENGTH];
+  SHA256Final(digest, &context);
+  return Napi::Buffer<uint8_t>::Copy(env, digest, sizeof digest);
+}
+
 }  // namespace
 
-void ExportHash(Napi::Env env, Napi::Object exports) { exports.Set("checksum", Napi::Function::New(env, Checksum)); }
+void ExportHash(Napi::Env env, Napi::Object exports) {
+  exports.Set("checksum", Napi::Function::New(env, Checksum));
+  exports.Set("sha256", Napi::Function::New(env, Sha256));
+}
 
 }  // namespace runnc

@@ -85,6 +85,38 @@ describe('the second container of an image', () => {
     expect(opened.filter(({ path }) => path.startsWith(layer))).to.deep.equal([]);
   });
 
+  /** System calls of `create` that are about its rootfs, its image or the mounts. */
+  async function callsOfCreate(root: string): Promise<number> {
+    const trace = join(host.folder, 'calls');
+    const create = [runtime, '--root', host.root, 'create', '-b', bundle(root), 'counted'];
+    // Its main thread alone: what the container's process does is another matter. That holds the output open until its end.
+    const traced = run('strace', ['-y', '-qq', '-o', trace, ...create]);
+    const state = async (): Promise<string> => (await host.runnc(['state', 'counted'])).stdout;
+    await until(async () => (await state()).includes('"created"'), 'it is created');
+    expect(await host.runnc(['delete', '--force', 'counted'])).to.include({ status: 0, stderr: '' });
+    expect((await traced).status).to.equal(0);
+    const about = (line: string): boolean => /\/overlay2\/|\/runnc\/cache\b|\/mountinfo/.test(line);
+    return fs.readFileSync(trace, 'latin1').split('\n').filter(about).length;
+  }
+
+  it('of Docker takes as many system calls as one of a small image, and few', async () => {
+    const layer = (files: number): string =>
+      store.layer((folder) => {
+        execFileSync('cp', ['-a', `${image.folder}/.`, folder]);
+        for (let i = 0; i < files; i++) fs.writeFileSync(join(folder, `file-${i}`), '');
+      });
+    const counts: number[] = [];
+    for (const files of [0, 3000]) {
+      const made = layer(files);
+      await start(store.container([made]).rootfs);
+      counts.push(await callsOfCreate(store.container([made]).rootfs));
+    }
+    const [small = 0, large = 0] = counts;
+    // The text of the mounts is read in pieces; other tests' mounts come and go.
+    expect(large).to.be.within(small - 5, small + 5);
+    expect(small).to.be.within(30, 160);
+  });
+
   it('of a plain bundle lists its folders, and reads none of its other files', async () => {
     await start(image.folder);
     const opened = await openedByCreate(image.folder, image.folder);
