@@ -107,7 +107,7 @@ describe('shells in the Linux guest', function () {
       env: ['PATH=/bin:/usr/bin', 'TERM=dumb', 'PS1=ready> '],
     });
     const driver = join(import.meta.dirname, 'programs/jobs.py');
-    const ended = spawnSync('python3', [driver, ...command], { encoding: 'latin1', timeout: 50_000 });
+    const ended = spawnSync('python3', [driver, ...command], { encoding: 'latin1', timeout: 110_000 });
     expect(ended.status, ended.stdout + ended.stderr).to.equal(0);
   });
 });
