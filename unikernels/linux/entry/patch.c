@@ -26,6 +26,7 @@
 #include "mm/memory.h"
 #include "mm/mm.h"
 #include "mm/page.h"
+#include "mm/share.h"
 #include "mm/trampoline.h"
 #include "mm/uaccess.h"
 #include "task/task.h"
@@ -56,16 +57,18 @@ static void put_jmp(uint8_t *at, uaddr_t from, uaddr_t to)
     memcpy(at + 1, &rel, sizeof rel);
 }
 
-/* Puts code into text that the program cannot write to. */
+/* Puts code into text that the program cannot write to. Who has the same page and does not execute it keeps it as it is. */
 static bool poke(uaddr_t at, const void *code, size_t n, int prot)
 {
+    struct mm *mm = current->process->mm;
     uaddr_t start = PAGE_DOWN(at), end = PAGE_UP(at + n);
 
-    if (lazy_fill(current->process->mm, start, end)) return false;
-    if (!memory_open(start, end, PROT_READ | PROT_WRITE)) return false;
+    if (lazy_fill(mm, start, end)) return false;
+    bool common = share_is_code(mm, start, end);
+    if (common ? !memory_open(start, end, PROT_READ | PROT_WRITE) : share_own(mm, start, end) != 0) return false;
     memcpy((void *)at, code, n);
-    memory_protect(start, end, prot);
-    return true;
+    if (common) memory_protect(start, end, prot);
+    return common || share_protect(mm, start, end, prot);
 }
 
 static bool make_trampoline(struct site *s, const uint32_t *nr)

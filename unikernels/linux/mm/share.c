@@ -527,6 +527,18 @@ int share_fault(struct mm *mm, uaddr_t addr, int needed)
     return done ? 1 : -ENOMEM;
 }
 
+bool share_is_code(const struct mm *mm, uaddr_t start, uaddr_t end)
+{
+    const struct mm *other;
+
+    list_for_each(other, mm_all(), all_link) {
+        if (other == mm) continue;
+        for (unsigned i = vma_index(other, start); i < other->count && other->vmas[i].start < end; i++)
+            if (!(other->vmas[i].prot & PROT_EXEC)) return false;
+    }
+    return true;
+}
+
 /* ---- having memory of one's own ---- */
 
 int share_own(struct mm *mm, uaddr_t start, uaddr_t end)

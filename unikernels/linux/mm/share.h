@@ -59,6 +59,8 @@ uaddr_t share_join(struct mm *mm, uaddr_t start, uaddr_t end, struct file *file,
                    bool in_place);
 /* mm's pages of [start, end), which it maps, become its own and writable, whatever others have: 0, -ENOMEM. */
 int share_own(struct mm *mm, uaddr_t start, uaddr_t end);
+/* Others that map [start, end) execute it too: to them it is code, not bytes. */
+bool share_is_code(const struct mm *mm, uaddr_t start, uaddr_t end);
 /* mm does not map [start, end) any more. */
 void share_drop(struct mm *mm, uaddr_t start, uaddr_t end);
 /* Pages of [start, end) whose content differs between processes: mm has claimed them. First one, or end. */
