@@ -247,10 +247,10 @@ signal_entry:
 72: mov \place + 8(%rsi), %r8
 73: mov %rax, \place(%rdi)
 74: mov %r8, \place + 8(%rdi)
-    fixup 71b, user_fault
-    fixup 72b, user_fault
-    fixup 73b, user_fault
-    fixup 74b, user_fault
+    fixup 71b, copy_bytes
+    fixup 72b, copy_bytes
+    fixup 73b, copy_bytes
+    fixup 74b, copy_bytes
     .endr
 .endm
 
@@ -260,15 +260,18 @@ signal_entry:
     jb 73f
 71: mov (%rsi), \register
 72: mov \register, (%rdi)
-    fixup 71b, user_fault
-    fixup 72b, user_fault
+    fixup 71b, copy_bytes
+    fixup 72b, copy_bytes
     add $\bytes, %rsi
     add $\bytes, %rdi
     sub $\bytes, %rcx
 73:
 .endm
 
-/* int user_copy(void *dst, const void *src, size_t n): 0 or -EFAULT. As memcpy() in lib/string.c, which says why. */
+/*
+ * int user_copy(void *dst, const void *src, size_t n): 0 or -EFAULT, with everything copied up to what cannot be, as by
+ * Linux. As memcpy() in lib/string.c, which says why.
+ */
 #define STRING_MIN 2048
 #define CLOSE 64
     .globl user_copy
@@ -310,9 +313,16 @@ copy_long:
     and $7, %edx
     shr $3, %rcx
 10: rep movsq
-    fixup 10b, user_fault
+    fixup 10b, copy_words_faulted
     mov %rdx, %rcx
     jmp copy_rest
+copy_words_faulted:
+    lea (%rdx, %rcx, 8), %rcx
+copy_bytes:
+    rep movsb
+    fixup copy_bytes, user_fault
+    xor %eax, %eax
+    ret
 
 /* size_t user_clear(void *dst, size_t n): bytes NOT cleared. */
     .globl user_clear
