@@ -88,6 +88,17 @@ describe('a guest in a network namespace', () => {
       });
     });
 
+    it('sits behind a tap of one queue, a long one, that goes with the process', async () => {
+      await whileRunning(echo(), async () => {
+        const tap = await network.in('-details', '-oneline', 'link', 'show', 'type', 'tun');
+        expect(tap)
+          .to.match(/ mtu 1500 .* qlen 10000.* tun type tap pi off .*persist off/)
+          .and.not.contain('multi_queue on')
+          .and.not.match(/ user /);
+        expect(tap.split('\n')).to.have.length(1);
+      });
+    });
+
     it('reaches what is outside, and others by its gateway', async () => {
       await network.out('address', 'add', '192.0.2.9/32', 'dev', 'lo');
       const before = await network.state();
