@@ -40,7 +40,7 @@ describe('the boot config', () => {
   it('begins with magic, version, count and size, and is made of 8-byte units', () => {
     const bytes = Buffer.from(encodeBootConfig(MINIMAL));
     expect(bytes.subarray(0, 8).toString('latin1')).to.equal('RUNNCBCF');
-    expect(bytes.readUInt32LE(8)).to.equal(1);
+    expect(bytes.readUInt32LE(8)).to.equal(2);
     expect(bytes.readUInt32LE(12)).to.equal(decodeBootConfig(bytes).length);
     expect(bytes.readBigUInt64LE(16)).to.equal(BigInt(bytes.length));
     expect(bytes.length % 8).to.equal(0);
@@ -73,7 +73,7 @@ describe('the boot config', () => {
 
   it('carries a file with its path before its content', () => {
     const content = Buffer.from('127.0.0.1 localhost\n');
-    const file = { path: '/etc/hosts', mode: 0o644, uid: 0, gid: 0, readonly: true, mtime: -1, content };
+    const file = { path: '/etc/hosts', mode: 0o644, uid: 0, gid: 0, readonly: true, mtimeNs: -1n, content };
     const [data] = record({ ...MINIMAL, mounts: [file] }, 10);
     expect(data?.readInt32LE(12)).to.equal(1);
     expect(data?.readBigInt64LE(16)).to.equal(-1n);

@@ -7,7 +7,7 @@ import type { LayerEntry } from '../rootfs/rootfs-image.ts';
 import type { NetworkRecord } from './boot-config-network.ts';
 
 const MAGIC = 0x464342434e4e5552n; // "RUNNCBCF"
-const VERSION = 1;
+const VERSION = 2;
 const HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 8;
 const U32_MAX = 0xffffffff;
@@ -74,8 +74,8 @@ export interface BootFile {
   readonly uid: number;
   readonly gid: number;
   readonly readonly: boolean;
-  /** Seconds since the epoch. */
-  readonly mtime: number;
+  /** Nanoseconds since the epoch. */
+  readonly mtimeNs: bigint;
   readonly content: Uint8Array;
 }
 
@@ -169,7 +169,7 @@ function file(f: BootFile): Buffer {
     throw new RunncError('INVALID', `${f.path}: too big to be mounted as a file`);
   return Buffer.concat([
     u32(f.mode, f.uid, f.gid, f.readonly ? 1 : 0),
-    u64(BigInt(Math.trunc(f.mtime))),
+    u64(f.mtimeNs),
     u32(path.length, f.content.length),
     path,
     f.content,

@@ -240,7 +240,7 @@ function bootFile({ file, readonly }: MountedFile): BootFile {
     uid: file.uid,
     gid: file.gid,
     readonly,
-    mtime: Number(file.mtimeNs / 1_000_000_000n),
+    mtimeNs: file.mtimeNs,
     content: file.content,
   };
 }

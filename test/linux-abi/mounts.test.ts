@@ -193,7 +193,14 @@ describe('the boot config of the Linux guest', function () {
     });
 
     it('in the order of config.json, one in the other', async () => {
-      const file = { path: '/a/made/hosts', mode: 0o644, uid: 0, gid: 0, mtime: 1000, readonly: true };
+      const file = {
+        path: '/a/made/hosts',
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        mtimeNs: 1_000_000_000_001n,
+        readonly: true,
+      };
       const nested = [
         folder('/a'),
         folder('/a/sub'),
@@ -276,7 +283,13 @@ describe('the boot config of the Linux guest', function () {
   });
 
   it('lays files over the root that can be written unless they are read-only', async () => {
-    const file = { mode: 0o644, uid: 0, gid: 0, mtime: 1000, content: Buffer.from('hosts\n') };
+    const file = {
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      mtimeNs: 1_000_000_000_001n,
+      content: Buffer.from('hosts\n'),
+    };
     const files = [
       { ...file, path: '/etc/hosts', readonly: false },
       { ...file, path: '/etc/made/resolv.conf', readonly: true },
@@ -292,6 +305,30 @@ describe('the boot config of the Linux guest', function () {
     );
     expect((await busybox([...dd, 'of=/etc/other'], config)).stderr).to.contain('Read-only file system');
     expect((await busybox(['rm', '/etc/hosts'], { mounts: files })).stderr).to.contain('busy');
+  });
+
+  it('gives files of mounts and of layers their times to the nanosecond, before the epoch too', async () => {
+    const file = { mode: 0o644, uid: 0, gid: 0, content: Buffer.from('x'), readonly: true };
+    const changed = entry('/etc/changed', { type: 'file', content: Buffer.from('x') });
+    const config: Partial<BootConfig> = {
+      mounts: [
+        ...MOUNTS,
+        { ...file, path: '/etc/mounted', mtimeNs: 1_234_567_890_123_456_789n },
+        { ...file, path: '/etc/early', mtimeNs: -1n },
+      ],
+      layer: [
+        { ...changed, mtimeNs: 1_234_567_890_987_654_321n },
+        { ...changed, path: Buffer.from('/etc/before'), mtimeNs: -1_000_000_001n },
+      ],
+    };
+    const paths = ['mounted', 'early', 'changed', 'before'].map((name) => `/etc/${name}`);
+    const { stdout } = await busybox(['stat', '-c', '%y', ...paths], config);
+    expect(stdout.trim().split('\n')).to.deep.equal([
+      '2009-02-13 23:31:30.123456789 +0000',
+      '1969-12-31 23:59:59.999999999 +0000',
+      '2009-02-13 23:31:30.987654321 +0000',
+      '1969-12-31 23:59:58.999999999 +0000',
+    ]);
   });
 
   it('shows settings of config.json in /proc/sys', async () => {

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define RUNNC_BOOT_CONFIG_MAGIC 0x464342434e4e5552ull /* "RUNNCBCF" */
-#define RUNNC_BOOT_CONFIG_VERSION 1u
+#define RUNNC_BOOT_CONFIG_VERSION 2u
 
 struct runnc_boot_config {
     uint64_t magic;
@@ -82,7 +82,7 @@ struct runnc_rec_memory {
 struct runnc_rec_file {
     uint32_t mode, uid, gid;
     uint32_t readonly;
-    int64_t mtime; /* seconds since the epoch */
+    int64_t mtime_ns; /* since the epoch */
     uint32_t path_len; /* NUL counted */
     uint32_t size;
     char path[];

@@ -10,6 +10,7 @@
 #include "lib/print.h"
 #include "lib/string.h"
 #include "task/task.h"
+#include "time/clock.h"
 
 typedef struct runnc_rec_layer layer_entry;
 
@@ -101,14 +102,10 @@ static int set_attributes(const layer_entry *entry)
         .mode = entry->mode,
         .uid = entry->uid,
         .gid = entry->gid,
-        .mtime = {.tv_sec = entry->mtime_ns / NSEC_PER_SEC, .tv_nsec = entry->mtime_ns % NSEC_PER_SEC},
+        .mtime = ns_to_timespec(entry->mtime_ns),
     };
     struct dentry *dentry;
 
-    if (attr.mtime.tv_nsec < 0) {
-        attr.mtime.tv_sec--;
-        attr.mtime.tv_nsec += NSEC_PER_SEC;
-    }
     attr.atime = attr.mtime;
     int err = path_lookup(AT_FDCWD, entry->path, 0, &dentry);
     if (err)

@@ -25,6 +25,7 @@
 #include "lib/string.h"
 #include "mm/kmalloc.h"
 #include "task/task.h"
+#include "time/clock.h"
 
 struct list mounts = {&mounts, &mounts};
 
@@ -205,7 +206,8 @@ static void mount_file(const struct runnc_rec_file *file)
 {
     const char *path = file->path;
     struct dentry *dentry = mountpoint(path, false);
-    struct tmpfs *fs = tmpfs_of_file(path + file->path_len, file->size, file->mode, file->uid, file->gid, file->mtime);
+    struct tmpfs *fs = tmpfs_of_file(path + file->path_len, file->size, file->mode, file->uid, file->gid,
+                                     ns_to_timespec(file->mtime_ns));
 
     if (!fs)
         fatal(126, "mount %s: out of memory: raise the container's limit", path);

@@ -776,7 +776,7 @@ struct tmpfs *tmpfs_over_image(const struct erofs *lower)
 }
 
 struct tmpfs *tmpfs_of_file(const void *data, size_t size, uint32_t mode, uint32_t uid, uint32_t gid,
-                            int64_t mtime)
+                            struct __kernel_timespec mtime)
 {
     struct tmpfs *fs = alloc("tmpfs");
     struct tmpfs_inode *t = fs ? new_inode(fs, S_IFREG | (mode & 07777), 0) : NULL;
@@ -793,7 +793,7 @@ struct tmpfs *tmpfs_of_file(const void *data, size_t size, uint32_t mode, uint32
     struct kiocb kiocb = {.file = &file};
     if (tmpfs_file_operations.write(&kiocb, &from) != (int64_t)size)
         return NULL;
-    t->inode.i_mtime = (struct __kernel_timespec){.tv_sec = mtime};
+    t->inode.i_mtime = mtime;
     return fs;
 }
 

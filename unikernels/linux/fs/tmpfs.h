@@ -74,7 +74,7 @@ struct tmpfs *tmpfs_new(const char *options);
 struct tmpfs *tmpfs_over_image(const struct erofs *lower);
 /* A file system of one regular file, with this content. NULL: no memory. */
 struct tmpfs *tmpfs_of_file(const void *data, size_t size, uint32_t mode, uint32_t uid, uint32_t gid,
-                            int64_t mtime);
+                            struct __kernel_timespec mtime);
 /* The name goes, and with it all that is below: for layers. Dentries are the caller's affair. */
 int tmpfs_remove_whole(struct inode *dir, const struct qstr *name, struct inode *inode);
 /* A file without any name, which /proc shows as `shown`. */
