@@ -42,7 +42,7 @@ describe('a root that is written under runnc', () => {
     const id = await docker.docker('create', '--network=none', PLACES_IMAGE, 'sh', '-c', script);
     const said = '100000 2527525000\ndown';
     for (let starts = 0; starts < 2; starts++)
-      expect(await docker.try(['start', '--attach', id])).to.deep.equal({
+      expect(await docker.try(['start', '--attach', id], { timeoutMs: 900_000 })).to.deep.equal({
         status: 0,
         stdout: said,
         stderr: '',

@@ -11,6 +11,8 @@ const MIB = 1024 * 1024;
 /** An emulated machine is slow: test/oci/exec.test.ts has a hundred. */
 const AT_ONCE = 20;
 
+const LIBMNL = '/usr/lib/x86_64-linux-gnu/libmnl.so.0';
+
 /** The machine gets a copy for each. */
 const APPLETS = ['cat', 'head', 'id', 'ps', 'sh', 'sleep', 'tail', 'wc', 'yes'];
 
@@ -94,7 +96,7 @@ describe('exec with cgroup v2 alone, on Linux 6.1', function () {
       const { status, output } = runInVm({
         script: SCRIPT,
         programs: { '/runnc': runtime },
-        files: { '/bundle': join(folder, 'bundle') },
+        files: { '/bundle': join(folder, 'bundle'), [LIBMNL]: LIBMNL },
         // The emulator takes a program's iretq for the kernel's, whose reads of a program's stack this would forbid.
         cpu: 'max,-smap',
         memoryMiB: 2048,
