@@ -124,7 +124,8 @@ describe('docker, with a root that is written', function () {
   });
 
   it('has what was copied into it at its next start, also what was while it ran', async () => {
-    const id = await create('cat /in /later 2>/dev/null || echo nothing; sleep 1000');
+    const volume = '--volume=copied:/volume';
+    const id = await create('cat /in /later 2>/dev/null || echo nothing; sleep 1000', [volume]);
     const said = async (text: string): Promise<void> => {
       await docker.docker('start', id);
       await untilLogged(id, text);
@@ -138,7 +139,9 @@ describe('docker, with a root that is written', function () {
     await untilLogged(id, 'from outside');
     writeFileSync(file, 'while it ran\n');
     await docker.docker('cp', file, `${id}:/later`);
+    await docker.docker('cp', file, `${id}:/volume/later`);
     expect((await docker.try(['exec', id, 'cat', '/later'])).status).to.equal(1);
+    expect(await docker.docker('exec', id, 'cat', '/volume/later')).to.equal('while it ran');
     await docker.docker('stop', '--time=0', id);
     await said('from outside\nwhile it ran');
   });

@@ -43,13 +43,13 @@ const SCRIPT = `
   section paused
   $runnc pause box; grep frozen $cg/box/cgroup.events
   $runnc exec box id 2>&1; echo "refused=$?"
-  $runnc exec --ignore-paused box echo thawed >/tmp/thawed 2>&1 & waiting=$!
+  $runnc exec --ignore-paused box sh -c 'echo thawed' >/tmp/thawed 2>&1 & waiting=$!
   $runnc resume box; wait $waiting; echo "ended=$?"; cat /tmp/thawed
 
   section killed
   kill -9 $pid; gone 'sleep 500'; echo "gone=$?"
   $runnc exec -d --pid-file /tmp/pid box sleep 600
-  for p in $(cat $cg/box/cgroup.procs); do [ "$(cat /proc/$p/comm)" = runnc-broker ] && kill -9 $p; done
+  for p in $(cat $cg/box/cgroup.procs); do [ "$(cat /proc/$p/comm 2>/dev/null)" = runnc-broker ] && kill -9 $p; done
   until_true '[ ! -e /proc/$(cat /tmp/pid) ]'; gone 'sleep 600'; echo "gone=$?"
 
   section crowd
@@ -61,7 +61,7 @@ const SCRIPT = `
   $runnc update --memory 128m --memory-swap 128m box; echo "update=$?"; cat $cg/box/memory.max; $runnc events --stats box | grep -c '"guest":{"memory":{"limit":1[23]'
   inside 'yes | head -c 60m | tail -c 60m | wc -c'
   $runnc update --memory 32m --memory-swap 32m box; echo "update=$?"; cat $cg/box/memory.max
-  inside 'yes | head -c 60m | tail -c 60m | wc -c'; grep oom_kill $cg/box/memory.events | head -n 1
+  inside 'yes | head -c 60m | tail -c 60m | wc -c' 2>/dev/null; grep oom_kill $cg/box/memory.events | head -n 1
 
   section processes
   $runnc update --pids-limit 1 box; inside 'echo well'; cat $cg/box/pids.max
