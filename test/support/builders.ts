@@ -22,7 +22,8 @@ export interface Built {
 /** The one that has BuildKit in itself; newer ones need a plugin. */
 const CLIENT = existsSync('/usr/bin/docker') ? '/usr/bin/docker' : 'docker';
 
-const TIMEOUT_MS = 170_000;
+/** For a machine with a lot to do; mocha has the last word. */
+const TIMEOUT_MS = 900_000;
 
 export class Builders {
   /** Temporary. */
