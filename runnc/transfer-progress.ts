@@ -15,15 +15,8 @@ export function transferProgress(words: {
   readonly there: string;
 }): TransferProgress {
   if (!process.stderr.isTTY) return { onEvent: () => undefined, stop: () => undefined };
-  const bars = new MultiBar({
-    format: '{id}: {state} {bar} {done}/{size}',
-    barCompleteChar: '█',
-    barIncompleteChar: '░',
-    barsize: 30,
-    hideCursor: true,
-    stream: process.stderr,
-    autopadding: true,
-  });
+  // Where nothing is transferred, not even the cursor is touched.
+  let bars: MultiBar | undefined;
   const shown = new Map<string, SingleBar>();
   const onEvent = (event: CopyEvent): void => {
     const { digest, size } = event.descriptor;
@@ -35,9 +28,22 @@ export function transferProgress(words: {
       done: decimalSize(doneBytes),
       size: decimalSize(size),
     };
+    bars ??= newBars();
     const bar = shown.get(digest) ?? bars.create(Math.max(size, 1), 0, payload);
     shown.set(digest, bar);
     bar.update(size === 0 ? 1 : doneBytes, payload);
   };
-  return { onEvent, stop: () => bars.stop() };
+  return { onEvent, stop: () => bars?.stop() };
+}
+
+function newBars(): MultiBar {
+  return new MultiBar({
+    format: '{id}: {state} {bar} {done}/{size}',
+    barCompleteChar: '█',
+    barIncompleteChar: '░',
+    barsize: 30,
+    hideCursor: true,
+    stream: process.stderr,
+    autopadding: true,
+  });
 }

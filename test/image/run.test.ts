@@ -110,6 +110,14 @@ describe('runnc run IMAGE', function () {
     const command = ['--root', host.root, 'run', '--store', store, '--rm', '-it', 'linux:1'];
     const { stdout } = await onTerminal(runtime, [...command, 'sh', '-c', 'tty; echo $TERM']);
     expect(stdout).to.contain('/dev/pts/0').and.contain('xterm');
+    const typed = await onTerminal(
+      runtime,
+      [...command, 'sh', '-c', 'echo ready; cat; exit 9'],
+      'typed\r\x04',
+      'ready',
+    );
+    expect(typed.stdout).to.equal('ready\r\ntyped\r\ntyped\r\n');
+    expect(typed.status).to.equal(9);
   });
 
   it('lets the root be written, for this container alone, or not', async () => {
