@@ -134,7 +134,7 @@ function build(tree: Tree): void {
 }
 
 describe('the Linux guest does what Linux does', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let tree: Tree;
 
   before(() => {

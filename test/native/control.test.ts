@@ -19,7 +19,7 @@ describe('proxies and the broker', () => {
 });
 
 describe('a verb that asks a guest', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let host: Playground;
   let guest: Guest;
 

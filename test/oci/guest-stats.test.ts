@@ -10,7 +10,7 @@ const MIB = 2 ** 20;
 const FILL = 'busybox yes | busybox head -c';
 
 describe('a Linux guest that is asked', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let host: Playground;
   let rootfs: Rootfs;
 

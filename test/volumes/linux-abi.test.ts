@@ -37,7 +37,7 @@ const CAPABILITIES = [
 const PROGRAMS = ['path', 'data', 'access', 'files', 'watch', 'mapping'];
 
 describe('a volume does what a folder does natively', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   const host = new Playground();
   const rootfs = new Rootfs();
   const volume = join(host.folder, 'volume');
