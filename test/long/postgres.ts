@@ -11,13 +11,15 @@ import { Playground, type RunningCall } from '../support/bundle.ts';
 import { Debian } from '../linux-programs/debian.ts';
 
 const KILLS = Number(process.env['KILLS'] ?? 5);
-/** Any user but root, as whom PostgreSQL does not run. */
-const USER = 5432;
+/** PostgreSQL does not run as root, nor as a user without a name. */
+const USER = Number(execFileSync('id', ['-u', 'postgres']).toString());
 const BIN = '/usr/lib/postgresql/15/bin';
+/** pg_ctl's own waiting believes what a killed one has left. */
 const START = `
 export PATH=${BIN}:$PATH PGHOST=/tmp PGUSER=postgres
 [ -d /data/cluster ] || { initdb -D /data/cluster -A trust -U postgres > /dev/null; echo initialised; }
-pg_ctl -D /data/cluster -o '-k /tmp -c listen_addresses= -c shared_buffers=16MB' -l /data/log -w start > /dev/null || cat /data/log`;
+pg_ctl -D /data/cluster -o '-k /tmp -c listen_addresses= -c shared_buffers=16MB' -l /data/log start > /dev/null || cat /data/log
+until psql -c 'select 1' > /tmp/ready 2>&1; do sleep 0.1; done`;
 /** Says each number when it is committed. */
 const INSERT = `${START}
 psql -qc 'create table if not exists t(n serial primary key, s text)'
@@ -107,7 +109,7 @@ describe('PostgreSQL on a volume', function () {
         stdio: ['pipe', 'pipe', 'ignore'],
       },
     ).toString();
-    expect(native).to.include(`n = "${String(committed)}"`);
+    expect(native).to.include(` = "${String(committed)}"`);
     expect(native).to.include(`count = "${rows?.split('|')[1] ?? ''}"`);
   });
 });
