@@ -76,7 +76,12 @@ export function spawn(options: SpawnOptions): SpawnedProcess {
  * moment that is the cheaper way: the other one starts a thread.
  */
 export function waitReadable(fd: number, holdMs = 0): Promise<void> {
-  return addon().pollReadable(fd, holdMs) ? Promise.resolve() : addon().waitReadable(fd);
+  return isReadable(fd, holdMs) ? Promise.resolve() : addon().waitReadable(fd);
+}
+
+/** Whether it is so within `holdMs` milliseconds (0 to 1000), for which this process waits, event loop and all. */
+export function isReadable(fd: number, holdMs: number): boolean {
+  return addon().pollReadable(fd, holdMs);
 }
 
 /** Waits for a child of ours and reaps it. ECHILD if it is not our child. The pidfd stays open. */

@@ -6,8 +6,8 @@
 import { closeSync } from '../files.ts';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { reached } from '../fault.ts';
-import { pidfdSendSignal, waitReadable } from '../native.ts';
-import { openCgroup } from '../sandbox/cgroups/index.ts';
+import { isReadable, pidfdSendSignal, waitReadable } from '../native.ts';
+import { type CgroupManager, openCgroup } from '../sandbox/cgroups/index.ts';
 import { openProcess } from '../sandbox/process.ts';
 import { releaseAllUids, releaseUid } from '../sandbox/sandbox-uid.ts';
 import { removeOwnData } from './own-data.ts';
@@ -17,6 +17,9 @@ import type { LockedContainer } from './store.ts';
 
 /** A killed process can be long in leaving when it waits for a disk; then it is for the user to decide. */
 const EXIT_TIMEOUT_MS = 10_000;
+
+/** Before whatever else is in its cgroups is killed too: it may be waiting for that. */
+const ALONE_TIMEOUT_MS = 100;
 
 /** It nearly always leaves within one or two milliseconds. */
 const EXIT_HOLD_MS = 5;
@@ -32,12 +35,7 @@ export async function destroy(
   if (record !== undefined) {
     const cgroup = await openCgroup(record.cgroup);
     const namespaceFd = await openNamespace(record);
-    // By its pidfd first: it may have been cut off before it was put into the cgroups.
-    // Until it is complete there is nothing in them but that process, and somebody else may have taken the same
-    // cgroups between our look and our entry.
-    await killProcess(record, async () => {
-      if (record.complete) await cgroup.killAll();
-    });
+    await killProcess(record, cgroup);
     reached('process-killed');
     if (namespaceFd !== undefined && record.network !== undefined) {
       try {
@@ -65,7 +63,14 @@ async function openNamespace(record: ContainerRecord): Promise<number | undefine
   return openNamespace(record.network, liveProcess(record) === undefined ? undefined : record.pid);
 }
 
-async function killProcess(record: ContainerRecord, killAll: () => Promise<void>): Promise<void> {
+/**
+ * By its pidfd first: it may have been cut off before it was put into the cgroups. Until the container is complete there
+ * is nothing in them but that process, and somebody else may have taken the same cgroups between our look and our entry.
+ */
+async function killProcess(record: ContainerRecord, cgroup: CgroupManager): Promise<void> {
+  const killAll = async (): Promise<void> => {
+    if (record.complete) await cgroup.killAll();
+  };
   const pidfd = openProcess(record.pid, BigInt(record.startTime));
   if (pidfd === undefined) {
     await killAll();
@@ -77,10 +82,12 @@ async function killProcess(record: ContainerRecord, killAll: () => Promise<void>
     } catch (error) {
       if (errnoOf(error) !== 'ESRCH') throw error;
     }
-    // A frozen process dies only once it is thawed, which killAll does.
+    // A frozen process dies only once it is thawed, which killAll does. Any other dies now, and mostly nobody is left
+    // then: killAll would try to freeze one that is dying, which takes milliseconds.
+    if (cgroup.freezerState() === 'thawed') await endsInTime(pidfd, ALONE_TIMEOUT_MS);
     await killAll();
     if (liveProcess(record) === undefined) return;
-    if (!(await endsInTime(pidfd))) {
+    if (!(await endsInTime(pidfd, EXIT_TIMEOUT_MS))) {
       throw new RunncError(
         'HOST',
         `process ${String(record.pid)} does not end after SIGKILL: try again later`,
@@ -91,13 +98,14 @@ async function killProcess(record: ContainerRecord, killAll: () => Promise<void>
   }
 }
 
-async function endsInTime(pidfd: number): Promise<boolean> {
+async function endsInTime(pidfd: number, timeoutMs: number): Promise<boolean> {
+  if (isReadable(pidfd, EXIT_HOLD_MS)) return true;
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), EXIT_TIMEOUT_MS);
+    timer = setTimeout(() => resolve(false), timeoutMs);
   });
   try {
-    return await Promise.race([waitReadable(pidfd, EXIT_HOLD_MS).then(() => true), timeout]);
+    return await Promise.race([waitReadable(pidfd).then(() => true), timeout]);
   } finally {
     clearTimeout(timer);
   }
