@@ -117,7 +117,12 @@ export function writeSync(fd: number, data: string | Uint8Array): number {
 export function readFileSync(file: string | number): Buffer;
 export function readFileSync(file: string | number, encoding: 'utf8' | 'latin1'): string;
 export function readFileSync(file: string | number, encoding?: 'utf8' | 'latin1'): Buffer | string {
-  return addon().readFile(file, encoding ?? '');
+  return addon().readFile(file, encoding ?? '', false) ?? '';
+}
+
+/** Undefined: there is no such file. Cheaper than to catch what readFileSync throws. */
+export function readIfThere(path: string, encoding: 'utf8' | 'latin1'): string | undefined {
+  return addon().readFile(path, encoding, true);
 }
 
 const { O_WRONLY, O_CREAT, O_TRUNC, O_APPEND } = constants;

@@ -8,9 +8,9 @@
  * cacheLimit: what the cache of images may take on disk, in Docker's notation of sizes.
  * network.host: what becomes of a guest that is to have the host's network: "refuse" it, or let it run with "none".
  */
-import { readFileSync } from './files.ts';
-import { errnoOf, errorMessage, RunncError } from './errors.ts';
-import { integer, leaf, object, oneOf, validate } from './oci/schema.ts';
+import { readIfThere } from './files.ts';
+import { errorMessage, RunncError } from './errors.ts';
+import { integer, leaf, object, oneOf, type Schema, validate } from './oci/schema.ts';
 import { parseBytes } from './size.ts';
 
 export interface HostConfig {
@@ -45,34 +45,35 @@ const DEFAULTS: HostConfig = {
 };
 
 /** 0 is root, 2^32-1 is "no uid" to the kernel. */
-const schema = object<File>(
-  {},
-  {
-    uidRange: object<UidRange>({ start: integer(1, 0xfffffffe), size: integer(1, 0x7fffffff) }, {}),
-    cacheLimit: leaf<string>(
-      'a size such as "512m" or "20g"',
-      'sizes',
-      (value) => typeof value === 'string' && parseBytes(value) !== undefined,
-    ),
-    network: object<NetworkConfig>({ host: oneOf('refuse', 'none') }, {}),
-  },
-);
+const schema = (): Schema<File> =>
+  object<File>(
+    {},
+    {
+      uidRange: object<UidRange>({ start: integer(1, 0xfffffffe), size: integer(1, 0x7fffffff) }, {}),
+      cacheLimit: leaf<string>(
+        'a size such as "512m" or "20g"',
+        'sizes',
+        (value) => typeof value === 'string' && parseBytes(value) !== undefined,
+      ),
+      network: object<NetworkConfig>({ host: oneOf('refuse', 'none') }, {}),
+    },
+  );
 
 /** Throws INVALID naming the file and the field. */
 export function readHostConfig(file = FILE): HostConfig {
-  let text: string;
+  let text: string | undefined;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readIfThere(file, 'utf8');
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return DEFAULTS;
     throw new RunncError('INVALID', `${file}: cannot be read: ${errorMessage(error)}`);
   }
+  if (text === undefined) return DEFAULTS;
   try {
     const {
       uidRange = DEFAULTS.uidRange,
       network = DEFAULTS.network,
       cacheLimit,
-    } = validate(schema, JSON.parse(text));
+    } = validate(schema(), JSON.parse(text));
     const { start, size } = uidRange;
     if (start + size > 0xffffffff)
       throw new RunncError('INVALID', 'uidRange: ends beyond the last uid, 4294967294');

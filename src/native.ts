@@ -287,7 +287,11 @@ interface Addon {
   close(fd: number): void;
   read(fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number;
   write(fd: number, data: string | Uint8Array): number;
-  readFile(file: string | number, encoding: 'utf8' | 'latin1' | ''): Buffer & string;
+  readFile(
+    file: string | number,
+    encoding: 'utf8' | 'latin1' | '',
+    optional: boolean,
+  ): (Buffer & string) | undefined;
   writeFile(path: string, data: string | Uint8Array, flags: number, mode: number): void;
   mkdir(path: string, mode: number, recursive: boolean): void;
   rmdir(path: string): void;

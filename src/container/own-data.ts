@@ -7,7 +7,7 @@
  *     FOLDER/log, FOLDER/volumes/N
  */
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from '../files.ts';
+import { mkdirSync, readdirSync, readIfThere, writeFileSync } from '../files.ts';
 
 const POINTER = 'data';
 
@@ -24,7 +24,7 @@ export function makeOwnData(stateFolder: string, folder: string): void {
 
 /** undefined for a container that has none. */
 export function ownData(stateFolder: string): string | undefined {
-  return readIfThere(`${stateFolder}/${POINTER}`);
+  return readText(`${stateFolder}/${POINTER}`);
 }
 
 /** Throws HOST. */
@@ -41,7 +41,7 @@ export async function sweepOwnData(parent: string): Promise<void> {
   const { removeTree } = await import('../remove-tree.ts');
   for (const name of namesIn(parent)) {
     const folder = `${parent}/${name}`;
-    const owner = readIfThere(`${folder}/owner`);
+    const owner = readText(`${folder}/owner`);
     // Without one it is being made, or removed.
     if (owner !== undefined && ownData(owner) !== folder) removeTree(folder);
   }
@@ -56,12 +56,10 @@ function namesIn(folder: string): readonly string[] {
   }
 }
 
-function readIfThere(file: string): string | undefined {
+function readText(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8');
+    return readIfThere(file, 'utf8');
   } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
     throw new RunncError('HOST', `${file} cannot be read: ${errorMessage(error)}`);
   }
 }

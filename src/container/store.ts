@@ -9,7 +9,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readIfThere,
   renameSync,
   rmdirSync,
   statIfThere,
@@ -189,14 +189,14 @@ async function removeFolder(folder: string): Promise<void> {
 }
 
 function readRecord(folder: string): ContainerRecord | undefined {
-  let text: string;
+  let text: string | undefined;
   try {
-    text = readFileSync(`${folder}/state.json`, 'utf8');
+    text = readIfThere(`${folder}/state.json`, 'utf8');
   } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ENAMETOOLONG') return undefined;
+    if (errnoOf(error) === 'ENAMETOOLONG') return undefined;
     throw new RunncError('HOST', `${folder}/state.json: cannot be read: ${errorMessage(error)}`);
   }
+  if (text === undefined) return undefined;
   const record = JSON.parse(text) as { readonly version?: unknown };
   if (record.version !== 1) {
     throw new RunncError('HOST', `${folder}/state.json: was not written by this version of runnc`);

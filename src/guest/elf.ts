@@ -119,13 +119,15 @@ export function readNotes(fd: number, programHeaders: readonly ProgramHeader[], 
   const segments = programHeaders
     .filter(({ type, fileBytes }) => type === PT_NOTE && fileBytes <= MAX_NOTE_SEGMENT_BYTES)
     .slice(0, MAX_NOTE_SEGMENTS);
-  return segments.flatMap((segment) => {
+  const found: Note[] = [];
+  for (const segment of segments) {
     const wanted = Number(segment.fileBytes);
     const data = readAt(fd, position(segment.offset, bad), wanted, source);
     if (data.length < wanted) throw bad('a note segment lies beyond the end of the file');
     // Of 8-byte alignment is only GNU's property note; the others align to 4 whatever the segment says.
-    return notes(data, segment.align === 8n ? 8 : 4, bad);
-  });
+    found.push(...notes(data, segment.align === 8n ? 8 : 4, bad));
+  }
+  return found;
 }
 
 function notes(data: Buffer, align: number, bad: (what: string) => RunncError): Note[] {

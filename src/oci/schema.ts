@@ -54,8 +54,19 @@ export function matching(what: string, pattern: RegExp): Schema<string> {
 }
 
 export function oneOf<T extends string>(...choices: readonly T[]): Schema<T> {
-  const what = `one of ${choices.map((choice) => JSON.stringify(choice)).join(', ')}`;
-  return leaf(what, what, (value) => choices.includes(value as T));
+  // Made when it is asked for: most documents are right.
+  const words = (): string => `one of ${choices.map((choice) => JSON.stringify(choice)).join(', ')}`;
+  return {
+    get what() {
+      return words();
+    },
+    get plural() {
+      return words();
+    },
+    check(value, path) {
+      if (!choices.includes(value as T)) throw mismatch(path, words(), value);
+    },
+  };
 }
 
 /** min and max as they appear in the message; both inclusive. */

@@ -182,9 +182,7 @@ class Writer {
 
   list<T>(values: readonly T[], write: (value: T) => void): void {
     this.u32(values.length);
-    values.forEach((value) => {
-      write(value);
-    });
+    for (const value of values) write(value);
   }
 
   strings(values: readonly string[]): void {

@@ -136,9 +136,7 @@ async function spawnInit(
     throw error;
   } finally {
     // initSync above all: as long as we hold it, the end of init cannot be seen.
-    toClose.forEach((fd) => {
-      closeSync(fd);
-    });
+    for (const fd of toClose) closeSync(fd);
   }
 }
 
@@ -178,9 +176,7 @@ function sendContinuation(sync: number, plan: LaunchPlan, { tender, ...states }:
     // Init is dead already: what receiveMessage says next is the better error.
     if (errnoOf(error) !== 'EPIPE') throw error;
   } finally {
-    fds.forEach((fd) => {
-      closeSync(fd);
-    });
+    for (const fd of fds) closeSync(fd);
   }
 }
 

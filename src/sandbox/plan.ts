@@ -266,11 +266,13 @@ function ioPriorityPlan(ioPriority: spec.IoPriority): { class: number; priority:
 }
 
 function timeOffsets(offsets: Readonly<Record<string, spec.TimeOffset>>): TimeOffset[] {
-  return (['monotonic', 'boottime'] as const).flatMap((clock) => {
+  const found: TimeOffset[] = [];
+  for (const clock of ['monotonic', 'boottime'] as const) {
     const offset = offsets[clock];
-    if (offset === undefined) return [];
-    return [{ clock, seconds: BigInt(offset.secs ?? 0), nanoseconds: offset.nanosecs ?? 0 }];
-  });
+    if (offset === undefined) continue;
+    found.push({ clock, seconds: BigInt(offset.secs ?? 0), nanoseconds: offset.nanosecs ?? 0 });
+  }
+  return found;
 }
 
 /** JSON.parse made 2^64 of 2^64-1. */

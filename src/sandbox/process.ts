@@ -2,7 +2,7 @@
  * Naming a process so that the name cannot come to mean another one: a pid is reused, a pid with its start time
  * is not, and a pidfd never.
  */
-import { closeSync, readFileSync } from '../files.ts';
+import { closeSync, readIfThere } from '../files.ts';
 import { errnoOf } from '../errors.ts';
 import { pidfdOpen } from '../native.ts';
 
@@ -18,13 +18,13 @@ export interface ProcessStat {
 
 /** /proc/PID/stat; undefined if there is no such process. */
 export function processStat(pid: number): ProcessStat | undefined {
-  let text: string;
+  let text: string | undefined;
   try {
-    text = readFileSync(`/proc/${String(pid)}/stat`, 'latin1');
+    text = readIfThere(`/proc/${String(pid)}/stat`, 'latin1');
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return undefined;
-    throw error;
+    if (errnoOf(error) !== 'ESRCH') throw error;
   }
+  if (text === undefined) return undefined;
   // The name in parentheses may itself hold spaces and parentheses: fields count from the last one.
   const nameEnd = text.lastIndexOf(')');
   const fields = text.slice(nameEnd + 2).split(' ');

@@ -140,7 +140,10 @@ int ReadAll(int fd, std::string *content) {
   }
 }
 
-// Of a path or an open descriptor, from where that stands; as text in UTF-8 or Latin-1, or as bytes.
+bool IsMissing(int error) { return error == ENOENT || error == ENOTDIR; }
+
+// Of a path or an open descriptor, from where that stands; as text in UTF-8 or Latin-1, or as bytes. With `optional`,
+// undefined if there is no such file.
 Napi::Value ReadFile(const Napi::CallbackInfo &info) {
   Napi::Env env = info.Env();
   std::string encoding = info[1].As<Napi::String>().Utf8Value();
@@ -152,7 +155,9 @@ Napi::Value ReadFile(const Napi::CallbackInfo &info) {
     Path path(info[0]);
     if (env.IsExceptionPending()) return env.Undefined();
     if (!path.ok()) return ThrowFor(env, EINVAL, "open", path);
+    bool optional = info[2].As<Napi::Boolean>().Value();
     Descriptor fd(Retry([&] { return open(path.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC); }));
+    if (fd.get() < 0 && optional && IsMissing(errno)) return env.Undefined();
     if (fd.get() < 0) return ThrowFor(env, errno, "open", path);
     int error = ReadAll(fd.get(), &content);
     if (error != 0) return ThrowFor(env, error, "read", path);
@@ -255,8 +260,6 @@ Napi::Value Symlink(const Napi::CallbackInfo &info) {
   if (!target.ok()) return ThrowFor(info.Env(), EINVAL, "symlink", target);
   return OnPath(info, "symlink", [&](const char *path) { return symlink(target.c_str(), path); });
 }
-
-bool IsMissing(int error) { return error == ENOENT || error == ENOTDIR; }
 
 // With `optional`, undefined if there is no such file.
 Napi::Value ReadLink(const Napi::CallbackInfo &info) {

@@ -1,10 +1,9 @@
 /** Reading and writing the files of a cgroup. */
-import { constants, closeSync, openSync, readFileSync, writeSync } from '../../files.ts';
+import { constants, closeSync, openSync, readIfThere, writeSync } from '../../files.ts';
 import { join } from '../../path.ts';
 import { RunncError, errnoOf, errorMessage } from '../../errors.ts';
 
 const NOTHING_TO_READ = new Set([
-  'ENOENT',
   // The cgroup was removed between open and read.
   'ENODEV',
   // The file belongs to a feature that this kernel has switched off.
@@ -16,7 +15,7 @@ const NOTHING_TO_READ = new Set([
 export function readFileIn(dir: string, file: string): string | undefined {
   const path = join(dir, file);
   try {
-    return readFileSync(path, 'latin1');
+    return readIfThere(path, 'latin1');
   } catch (error) {
     if (NOTHING_TO_READ.has(errnoOf(error) ?? '')) return undefined;
     throw new RunncError('HOST', `cgroups: cannot read ${path}: ${errnoText(error)}`, { cause: error });

@@ -83,6 +83,7 @@ function v1Controllers(superOptions: string): readonly string[] {
 
 /** Blanks, tabs, newlines and backslashes are \ooo in mountinfo. */
 function unescape(text: string): string {
+  if (!text.includes('\\')) return text;
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
 }
 
@@ -90,10 +91,12 @@ function parseOwn(cgroup: string): Readonly<Record<string, string>> {
   const own: Record<string, string> = {};
   for (const line of lines(cgroup)) {
     // hierarchy:controllers:path; the path may hold colons.
-    const match = /^\d+:([^:]*):(\/.*)$/.exec(line);
-    if (!match) continue;
-    const [, controllers = '', path = '/'] = match;
-    for (const controller of controllers.split(',')) own[controller === '' ? 'unified' : controller] = path;
+    const from = line.indexOf(':') + 1;
+    const end = line.indexOf(':', from);
+    if (from === 0 || end < 0 || line.charAt(end + 1) !== '/') continue;
+    for (const controller of line.slice(from, end).split(',')) {
+      own[controller === '' ? 'unified' : controller] = line.slice(end + 1);
+    }
   }
   return own;
 }

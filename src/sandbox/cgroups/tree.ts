@@ -10,7 +10,9 @@ const REMOVE_TIMEOUT_MS = 5000;
 
 /** The processes in a cgroup and below it. */
 export function pidsBelow(dir: string): readonly number[] {
-  const pids = lines(readFileIn(dir, 'cgroup.procs')).map(Number);
+  const processes = readFileIn(dir, 'cgroup.procs');
+  if (processes === undefined) return [];
+  const pids = lines(processes).map(Number);
   for (const child of children(dir)) pids.push(...pidsBelow(child));
   // 0 stands for a process that this pid namespace cannot see.
   return pids.filter((pid) => pid > 0);

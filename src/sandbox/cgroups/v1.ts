@@ -113,10 +113,11 @@ export class CgroupV1 extends Cgroup implements CgroupManager {
    * RCU grace period that `tasks` files spare.
    */
   protected override entranceFiles(): readonly string[] {
-    const directories = Object.entries(this.current.paths).flatMap(([name, dir]) =>
-      name === 'unified' ? [] : [dir],
-    );
-    return [...new Set(directories)].map((dir) => join(dir, 'tasks'));
+    const files = new Set<string>();
+    for (const [name, dir] of Object.entries(this.current.paths)) {
+      if (name !== 'unified') files.add(`${dir}/tasks`);
+    }
+    return [...files];
   }
 
   protected override openDoors(): CgroupDoors {
