@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import type { Container } from '../src/container/container.ts';
 import type { ExecOptions } from '../src/container/exec.ts';
 import { ForegroundTerminal, SignalForwarder } from '../src/container/foreground.ts';
 import { shellStatus } from '../src/container/run.ts';
 import { errorMessage, RunncError, shorten } from '../src/errors.ts';
+import { readFileSync } from '../src/files.ts';
 import { getWindowSize } from '../src/native.ts';
 import { parseProcess } from '../src/oci/bundle.ts';
 import type { RunnableProcess } from '../src/oci/spec-rules.ts';

@@ -4,11 +4,11 @@ import { dirname, join, relative } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
 
-/** What Docker calls for each container, and for each `docker kill`: from where each of these verbs begins. */
+/** What Docker calls for each container, `docker kill` and `docker exec`: from where each of these verbs begins. */
 const START = [
   'runnc/bundle.ts',
-  ...['create', 'start', 'state', 'kill', 'delete', 'run'].map((verb) => `runnc/${verb}.ts`),
-  ...['create', 'start', 'destroy'].map((module) => `src/container/${module}.ts`),
+  ...['create', 'start', 'state', 'kill', 'delete', 'run', 'exec'].map((verb) => `runnc/${verb}.ts`),
+  ...['create', 'start', 'destroy', 'exec'].map((module) => `src/container/${module}.ts`),
   ...['plan', 'v1', 'v1-limits', 'v2', 'v2-limits'].map((module) => `src/sandbox/cgroups/${module}.ts`),
 ];
 

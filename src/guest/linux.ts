@@ -1,6 +1,6 @@
 /** A Linux program of the image as a Guest: our own kernel, told by a boot config what to run and as whom. */
-import { hostname } from 'node:os';
 import { RunncError, shorten } from '../errors.ts';
+import { readFileSync } from '../files.ts';
 import { capabilityBits } from '../oci/capabilities.ts';
 import type { RunnableSpec } from '../oci/spec-rules.ts';
 import type { Process, Rlimit } from '../oci/spec.ts';
@@ -187,8 +187,13 @@ function inheritedHostname({ linux }: RunnableSpec, mounts: readonly GuestMount[
   const mounted = mounts
     .filter((mount) => mount.kind === 'file')
     .find(({ file }) => file.path.toString() === '/etc/hostname')?.file.content;
-  if (uts?.path === undefined || uts.path === '' || mounted === undefined) return hostname();
-  return nonEmpty(mounted.toString('utf8').split('\n', 1)[0]?.trim().slice(0, 64)) ?? hostname();
+  if (uts?.path === undefined || uts.path === '' || mounted === undefined) return hostHostname();
+  return nonEmpty(mounted.toString('utf8').split('\n', 1)[0]?.trim().slice(0, 64)) ?? hostHostname();
+}
+
+/** Of this process's own namespace, as uname(2) has it. */
+function hostHostname(): string {
+  return readFileSync('/proc/sys/kernel/hostname', 'utf8').trim();
 }
 
 function nonEmpty(text: string | undefined): string | undefined {
