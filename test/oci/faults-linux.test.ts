@@ -102,13 +102,16 @@ describe('a Linux program, with a kill at any step', () => {
   it('(the server of its root, before each of its host calls) it goes on, and nothing is left', async () => {
     const path = bundle();
     const calls = await callsOfServer(path);
-    expect(calls.map(({ name }) => name)).to.include.members(['execveat', 'clone', 'seccomp', 'sendto']);
+    // Of the others some depend on chance: how its threads meet, what strace interrupts.
+    const always = ['execveat', 'clone', 'seccomp', 'sendto'];
+    expect(calls.map(({ name }) => name)).to.include.members(always);
     for (const call of calls) {
       const what = `${call.name} ${String(call.occurrence)}`;
       const { watch, output } = await createWatched(path, call);
       await host.runnc(['start', 'victim']);
-      await watch.ended;
       await output.prints('ready');
+      if (always.includes(call.name)) await watch.ended;
+      else await watch.letGo();
       await expectNothingLeft(what);
     }
   }).timeout(600_000);

@@ -120,6 +120,17 @@ describe('the life of a container', () => {
     );
   });
 
+  it('ends with delete --force without a freeze: what is dying cannot be frozen, and was waited for', async () => {
+    await host.create('quick', host.bundle('time', ['forever']));
+    await host.runnc(['start', 'quick']);
+    const trace = join(host.folder, 'writes');
+    const under = ['strace', '-f', '-qq', '-o', trace, '-e', 'trace=write,rmdir'];
+    expect(await host.runnc(['delete', '--force', 'quick'], { under })).to.include({ status: 0, stderr: '' });
+    const text = readFileSync(trace, 'utf8');
+    expect(text).to.include('rmdir(').and.not.include('FROZEN');
+    expect(host.leftovers()).to.deep.equal([]);
+  });
+
   it('of a paused container ends with delete --force', async () => {
     await host.create('frozen', host.bundle('time', ['forever']));
     await host.runnc(['start', 'frozen']);
