@@ -10,7 +10,10 @@ Napi::Error SystemError(Napi::Env env, int error, const char *syscall, const std
   if (name == nullptr) name = "EUNKNOWN";
   const char *description = strerrordesc_np(error);
   if (description == nullptr) description = "unknown error";
-  std::string message = std::string(name) + ": " + description + ", " + syscall;
+  // As node:fs has it, whose words callers look for ("no such file or directory").
+  std::string words = description;
+  if (words[0] >= 'A' && words[0] <= 'Z' && !(words[1] >= 'A' && words[1] <= 'Z')) words[0] += 'a' - 'A';
+  std::string message = std::string(name) + ": " + words + ", " + syscall;
   if (!path.empty()) message += " '" + path + "'";
   Napi::Error result = Napi::Error::New(env, message);
   result.Set("code", Napi::String::New(env, name));
