@@ -13,7 +13,7 @@ const top = join(here, '../..');
 const kernel = join(top, 'unikernels/linux');
 
 describe('the client of the file server in the Linux guest kernel', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   const scratch = mkdtempSync(join(tmpdir(), 'runnc-client-'));
 
   after(() => {
@@ -34,7 +34,7 @@ describe('the client of the file server in the Linux guest kernel', function () 
     execFileSync('gcc', [...flags, '-o', client, ...sources, ...objects]);
     let said = '';
     try {
-      execFileSync(client, ['1', '100'], { encoding: 'utf8' });
+      execFileSync(client, ['1', '60'], { encoding: 'utf8' });
     } catch (error) {
       said = String((error as { stdout?: string }).stdout ?? error);
     }
