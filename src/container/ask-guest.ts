@@ -53,16 +53,18 @@ async function ask(record: ContainerRecord, folder: string, question: number, va
       deadline.passed,
     );
     const reading = readAll(output);
+    const end = session.wait();
     try {
       const answer = await Promise.race([reading, deadline.passed]);
-      const status = await Promise.race([session.wait(), deadline.passed]);
+      const status = await Promise.race([end, deadline.passed]);
       // It was cut short by the container's end, or the broker's.
       if (status.type !== 'exited' || status.code !== 0) throw noAnswer();
       return answer;
     } finally {
       session.kill(SIGKILL);
-      // Nobody may wait on the socket any more when it is closed.
+      // Nobody may wait on the socket any more when it is closed; and who is not buried holds up the container's end.
       await reading.catch(() => undefined);
+      await end;
     }
   } finally {
     deadline.clear();

@@ -13,6 +13,7 @@ import {
   receiveMessage,
   sealedMemfd,
   sendMessage,
+  type SocketMessage,
   socketPair,
   spawn,
   type SpawnedProcess,
@@ -76,19 +77,21 @@ export async function startSession(
   };
   try {
     const { first, report } = await startProxy(record, folder, options, keep);
-    const processes = [first];
+    const messages = new Messages(report);
+    let proxy: SpawnedProcess | undefined;
     try {
-      const pid = await started(report, options.unwanted);
-      const proxy = { pid, pidfd: pidfdOpen(pid) };
-      processes.push(proxy);
-      options.onStarted?.(pid);
+      proxy = reported(await messages.next(options.unwanted));
+      if (proxy === undefined) throw endedEarly();
+      started(await messages.next(options.unwanted));
+      options.onStarted?.(proxy.pid);
       acknowledge(report);
       await reap(first);
       return running(proxy);
     } catch (error) {
-      // They end by themselves when they find the report closed; this way they are gone when the caller hears of it.
-      for (const one of processes) signalProxy(one, SIGKILL);
-      await Promise.all(processes.map(reap));
+      // They would end by themselves when they find the report closed; but who is not buried holds up the container's end.
+      await bury(first);
+      proxy ??= reported(await messages.next(late()).catch(() => undefined));
+      if (proxy !== undefined) await bury(proxy);
       throw error;
     }
   } finally {
@@ -215,22 +218,71 @@ const REPORT_HOLD_MS = 50;
 /** Programs that end at once are waited for on the spot. */
 const EXIT_HOLD_MS = 2;
 
-/** What tender/control/report.c says. The pid of the proxy. */
-async function started(report: number, unwanted: Promise<never> | undefined): Promise<number> {
-  const message = receiveMessage(report, REPORT_HOLD_MS);
-  const { data, senderPid } = await (unwanted === undefined ? message : Promise.race([message, unwanted]));
+/** What tender/control/report.c says. */
+class Messages {
+  readonly #socket: number;
+  /** One that nobody waited for to its end is the next one's. */
+  #pending: Promise<SocketMessage> | undefined;
+
+  constructor(socket: number) {
+    this.#socket = socket;
+  }
+
+  async next(unwanted?: Promise<never>): Promise<SocketMessage> {
+    this.#pending ??= receiveMessage(this.#socket, REPORT_HOLD_MS);
+    const message = await (unwanted === undefined ? this.#pending : Promise.race([this.#pending, unwanted]));
+    this.#pending = undefined;
+    return message;
+  }
+}
+
+/** The proxy, which says that it is there before all else; undefined: there is none and will be none. */
+function reported(message: SocketMessage | undefined): SpawnedProcess | undefined {
+  if (message === undefined) return undefined;
+  const { data, senderPid } = message;
+  if (data.toString('latin1', 0, 1) === 'F') throw failure(data);
+  return data.length === 0 || senderPid === undefined
+    ? undefined
+    : { pid: senderPid, pidfd: pidfdOpen(senderPid) };
+}
+
+/** Throws what it says in place of having started. */
+function started({ data }: SocketMessage): void {
   switch (data.toString('latin1', 0, 1)) {
     case 'S':
-      if (senderPid === undefined) throw new RunncError('INTERNAL', 'exec: the proxy has no pid');
-      return senderPid;
+      return;
     case 'R':
       throw new SessionRefused(data[1] ?? 0, data.readUInt16LE(2));
     case 'F':
-      throw new RunncError('HOST', `exec failed: ${data.toString('utf8', 1)}`);
+      throw failure(data);
     default:
-      throw new RunncError(
-        'STATE',
-        'exec failed: the container or the proxy ended before the program was started: container not running',
-      );
+      throw endedEarly();
   }
+}
+
+function failure(data: Buffer): RunncError {
+  return new RunncError('HOST', `exec failed: ${data.toString('utf8', 1)}`);
+}
+
+function endedEarly(): RunncError {
+  return new RunncError(
+    'STATE',
+    'exec failed: the container or the proxy ended before the program was started: container not running',
+  );
+}
+
+/** A frozen one cannot even die; it does when it is thawed. */
+const BURIAL_MS = 2000;
+
+function late(): Promise<never> {
+  return new Promise((_, reject) => {
+    setTimeout(() => {
+      reject(new RunncError('STATE', 'exec failed: the proxy does not end'));
+    }, BURIAL_MS).unref();
+  });
+}
+
+async function bury(process: SpawnedProcess): Promise<void> {
+  signalProxy(process, SIGKILL);
+  await Promise.race([reap(process), late()]).catch(() => undefined);
 }

@@ -46,7 +46,9 @@ enum {
 /* plan.c. False if it is not exactly one plan of this version. */
 bool plan_read(struct plan *plan);
 
-/* report.c: how it went, for `runnc exec`, which waits for exactly one of these. */
+/* report.c: how it went, for `runnc exec`, which waits for exactly one of these after report_here(). */
+/* First of all, so that our parent knows whom to bury whatever comes: the kernel says who sent it. */
+void report_here(void);
 void report_started(void);
 /* The guest could not: enum runnc_control_stage and errno. */
 void report_refused(unsigned stage, unsigned error);

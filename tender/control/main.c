@@ -36,6 +36,7 @@ static void become_proxy(const struct plan *plan)
 
     if (child < 0) report_failure("cannot make the proxy");
     if (child > 0) _exit(0);
+    report_here();
     /* By itself, as the broker does: a limit on the number of processes holds up forks, but nobody who moves in. */
     enter_cgroups(plan);
     /* A session of its own: what a terminal sends to the caller's group is the caller's to pass on. */

@@ -276,13 +276,11 @@ describe('exec', function () {
         ['--console-socket', '/no', 'box', 'id'],
         '--console-socket: the process does not ask for a terminal (--tty)',
       );
-      await fails(
-        ['-t', '--console-socket', '/no/socket', 'box', 'id'],
-        "--console-socket: cannot connect to /no/socket: ENOENT: no such file or directory, open '/no'",
+      expect((await exec(['-t', '--console-socket', '/no/socket', 'box', 'id'])).stderr).to.match(
+        /^--console-socket: cannot connect to \/no\/socket: ENOENT: [^\n]*\n$/,
       );
-      await fails(
-        ['--pid-file', '/no/pid', 'box', 'id'],
-        "--pid-file: cannot write /no/pid: ENOENT: no such file or directory, open '/no/.pid.new'",
+      expect((await exec(['--pid-file', '/no/pid', 'box', 'id'])).stderr).to.match(
+        /^--pid-file: cannot write \/no\/pid: ENOENT: [^\n]*\n$/,
       );
     });
 

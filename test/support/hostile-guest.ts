@@ -98,6 +98,8 @@ class Proxy {
     for (const fd of [proxyReport, folder, plan, program, own]) closeSync(fd);
     const session = await guest.answerOpen();
     await guest.send({ type: Type.STARTED, value: 7, session });
+    const { data: here } = await receiveMessage(report);
+    if (here.toString() !== 'P') throw new Error(`no proxy: ${here.toString()}`);
     const { data, senderPid } = await receiveMessage(report);
     if (data.toString() !== 'S' || senderPid === undefined) throw new Error(`no start: ${data.toString()}`);
     sendMessage(report, Buffer.from('A'));
