@@ -21,6 +21,7 @@ import {
   type ScannedLayer,
   scanLayer,
   settledFingerprint,
+  whenUnchanged,
 } from './source.ts';
 import { ChangedError, openFolder, type Scan, walk } from './tree.ts';
 
@@ -30,8 +31,6 @@ export type FolderOptions = Omit<OpenRootfsOptions, 'rootfs' | 'annotations'>;
 const MAX_MEMORY_BYTES = 16 * 2 ** 20;
 const MAX_MEMORY_ENTRIES = 10_000;
 
-/** A folder that is written to now and then, as those of orchestrators are, is whole a moment later. */
-const MAX_ATTEMPTS = 3;
 const PLAIN = { overlay: false } as const;
 
 /**
@@ -44,13 +43,7 @@ export async function openFolderImage(folder: MountedFolder, options: FolderOpti
   const name = `${folder.where}: the source`;
   const layer = { fd: openSourceFolder(folder, options, name), path: folder.source };
   try {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await openImage(layer, folder, options);
-      } catch (error) {
-        if (!(error instanceof ChangedError) || attempt === MAX_ATTEMPTS) throw error;
-      }
-    }
+    return await whenUnchanged(() => openImage(layer, folder, options));
   } catch (error) {
     if (error instanceof RunncError && !error.message.startsWith(folder.where)) {
       throw new RunncError(error.code, `${folder.where}: ${error.message}`, { cause: error });

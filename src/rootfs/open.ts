@@ -21,6 +21,7 @@ import {
   type Layer,
   type RootfsSource,
   type ScannedLayer,
+  whenUnchanged,
 } from './source.ts';
 import { sha256 } from './sha256.ts';
 import type { TreeEntry } from './tree.ts';
@@ -63,9 +64,11 @@ class IndirectLayersError extends RunncError {
 
 /** A folder like any other, named by a scan of it. */
 async function openPlain(rootfs: Layer, options: OpenRootfsOptions): Promise<RootfsImage> {
-  const found = await settledFingerprint(rootfs);
-  const build = buildOf(rootfs, [found], () => scanLayer(rootfs, { overlay: false }).tree, options);
-  return toImage(await openFromCache('plain', found.scan.records, build, options), []);
+  return whenUnchanged(async () => {
+    const found = await settledFingerprint(rootfs);
+    const build = buildOf(rootfs, [found], () => scanLayer(rootfs, { overlay: false }).tree, options);
+    return toImage(await openFromCache('plain', found.scan.records, build, options), []);
+  });
 }
 
 /** A folder of the caller's own, whose content has a name already. */

@@ -46,6 +46,8 @@ export interface RootfsSource {
 const TICK_NS = 20_000_000n;
 /** To find a tree that is not being written to. */
 const MAX_ATTEMPTS = 50;
+/** Of what changes while it is read. */
+const MAX_READS = 3;
 
 /** Throws NOT_FOUND, INVALID, or UNSUPPORTED where something is mounted below the rootfs. */
 export function openSource(rootfs: string, opened: number[]): RootfsSource {
@@ -145,6 +147,20 @@ async function settle(
     await delay(Number((TICK_NS - ageNs) / 1_000_000n) + 1);
   }
   throw new RunncError('HOST', `${layer.path} is being written to: stop what does, then try again`);
+}
+
+/**
+ * `read` again if it met a change: what is written to now and then, a folder of an orchestrator or the root of another
+ * container of the same bundle, is whole a moment later. Throws what the last of three attempts throws.
+ */
+export async function whenUnchanged<T>(read: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof ChangedError) || attempt === MAX_READS) throw error;
+    }
+  }
 }
 
 /** Throws if anything in the layers is not as it was scanned. */

@@ -124,6 +124,21 @@ describe('a hostile rootfs', function () {
         expect(filesBelow(options.cacheDir)).to.deep.equal([]);
       });
 
+      it('that changes once while it is read is read again', async () => {
+        const options = fresh(format);
+        for (let i = 0; i < 8; i++) {
+          fs.writeFileSync(join(options.rootfs, `big${i}`), Buffer.alloc(16 * 2 ** 20, i));
+        }
+        let changes = 0;
+        const onProgress = (): void => {
+          if (changes++ === 0) fs.appendFileSync(join(options.rootfs, 'big7'), 'added late');
+        };
+        await withImage({ ...options, onProgress }, (path) => {
+          expect(fs.readFileSync(path).includes('added late')).to.equal(true);
+        });
+        expect(changes).to.be.greaterThan(1);
+      });
+
       it('that was written just now, and reaches the disk meanwhile, has not changed', async () => {
         const options = fresh(format);
         const fd = fs.openSync(join(options.rootfs, 'fragments'), 'w');
