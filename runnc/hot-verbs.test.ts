@@ -9,6 +9,8 @@ const START = [
   'runnc/bundle.ts',
   ...['create', 'start', 'state', 'kill', 'delete', 'run', 'exec'].map((verb) => `runnc/${verb}.ts`),
   ...['create', 'start', 'destroy', 'exec'].map((module) => `src/container/${module}.ts`),
+  // Of an image that is there already.
+  'src/rootfs/open.ts',
   ...['plan', 'v1', 'v1-limits', 'v2', 'v2-limits'].map((module) => `src/sandbox/cgroups/${module}.ts`),
 ];
 

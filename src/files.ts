@@ -35,28 +35,43 @@ export interface RawStat {
   readonly size: number;
   readonly mtimeSeconds: number;
   readonly mtimeNanoseconds: number;
+  /** Of 512 bytes. */
+  readonly blocks: number;
+  /** "DEVICE:INODE", exact. */
+  readonly inode: string;
+  /** Exact. */
+  readonly ctimeNs: string;
 }
 
-const S_IFMT = 0o170000;
+/** The type in a mode (inode(7)). */
+export const S_IFMT = 0o170000;
 
 export class Stat {
   readonly dev: number;
   readonly ino: number;
   readonly mode: number;
+  readonly nlink: number;
   readonly uid: number;
   readonly gid: number;
   readonly rdev: number;
   readonly size: number;
+  readonly blocks: number;
+  readonly inode: string;
+  readonly ctimeNs: string;
   readonly #raw: RawStat;
 
   constructor(raw: RawStat) {
     this.dev = raw.dev;
     this.ino = raw.ino;
     this.mode = raw.mode;
+    this.nlink = raw.nlink;
     this.uid = raw.uid;
     this.gid = raw.gid;
     this.rdev = raw.rdev;
     this.size = raw.size;
+    this.blocks = raw.blocks;
+    this.inode = raw.inode;
+    this.ctimeNs = raw.ctimeNs;
     this.#raw = raw;
   }
 
@@ -211,6 +226,11 @@ export function statIfThere(path: string): Stat | undefined {
 
 export function fstatSync(fd: number): Stat {
   return new Stat(addon().fstat(fd));
+}
+
+/** The times of an open file become now. */
+export function touch(fd: number): void {
+  addon().touch(fd);
 }
 
 /** The kind of file system: a number of linux/magic.h. */

@@ -305,6 +305,7 @@ interface Addon {
   readdir(path: string, foldersOnly: boolean): string[];
   stat(path: string, optional: boolean): RawStat | undefined;
   fstat(fd: number): RawStat;
+  touch(fd: number): void;
   statfs(path: string): number;
   spawn(
     executableFd: number,

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { isHostRoot } from '../host-user.ts';
-import { defaultCacheDir } from '../rootfs/cache.ts';
+import { defaultCacheDir } from '../rootfs/cache-entry.ts';
 
 /** /var/lib/runnc/images for root; $XDG_CACHE_HOME/runnc/images or ~/.cache/runnc/images for others. */
 export function defaultStoreFolder(): string {

@@ -2,7 +2,7 @@
 import { closeSync, constants, fdatasyncSync, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { RunncError } from '../errors.ts';
-import type { CachedFile } from './cache.ts';
+import type { CachedFile } from './cache-entry.ts';
 import { writeErofs } from './erofs.ts';
 import { contentHash, ImageWriter } from './image-writer.ts';
 import { ownerCommands, writeIso } from './iso.ts';

@@ -16,9 +16,7 @@
 import {
   closeSync,
   constants,
-  fstatSync,
   fsyncSync,
-  futimesSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -30,42 +28,23 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { DEFAULT_CACHE_LIMIT_BYTES } from '../host-config.ts';
-import { isHostRoot } from '../host-user.ts';
 import { lockFile, tryLockFile } from '../native.ts';
+import {
+  type CachedFile,
+  cacheError,
+  type CacheEntry,
+  checkSize,
+  defaultCacheDir,
+  entryPath,
+  isThere,
+  openEntry,
+  type OpenedEntry,
+  parseEntry,
+} from './cache-entry.ts';
 import { NoSpaceError } from './no-space.ts';
-import type { RootfsFormat } from './rootfs-image.ts';
-import type { SegmentsArea } from './segments.ts';
-
-/** entry.json */
-export interface CacheEntry {
-  readonly version: 1;
-  /** 64 hexadecimal digits. */
-  readonly key: string;
-  readonly format: RootfsFormat;
-  /** The rootfs it was made of. */
-  readonly source: string;
-  /** ISO 8601. */
-  readonly created: string;
-  readonly image: CachedFile;
-  /** The part of the image that holds programs as they lie in memory. */
-  readonly segmentsArea?: SegmentsArea;
-}
-
-export interface CachedFile {
-  readonly sizeBytes: number;
-  /** See image-writer.ts; hexadecimal. */
-  readonly contentHash: string;
-}
-
-/** Open files of an entry, the image locked shared. */
-export interface OpenedEntry {
-  readonly entry: CacheEntry;
-  readonly imageFd: number;
-}
 
 /** One line of `runnc cache ls`. */
 export interface ListedEntry {
@@ -81,14 +60,6 @@ export type Build = (
 ) => Promise<Pick<CacheEntry, 'format' | 'source' | 'image' | 'segmentsArea'>>;
 
 const KEY = /^[0-9a-f]{64}$/;
-
-/** /var/lib/runnc/cache for root; $XDG_CACHE_HOME/runnc or ~/.cache/runnc for others, in a user namespace too. */
-export function defaultCacheDir(): string {
-  if (isHostRoot()) return '/var/lib/runnc/cache';
-  const base = process.env['XDG_CACHE_HOME'];
-  // The XDG base directory specification: a relative path is to be ignored.
-  return join(base?.startsWith('/') === true ? base : join(homedir(), '.cache'), 'runnc');
-}
 
 export class Cache {
   readonly dir: string;
@@ -106,10 +77,13 @@ export class Cache {
 
   /** The entry of that key, if it is there and whole as far as its sizes tell. The caller closes the descriptors. */
   async open(key: string): Promise<OpenedEntry | undefined> {
-    for (;;) {
-      const found = await this.#tryOpen(key);
-      if (found !== 'gone') return found;
-    }
+    const found = await openEntry(this.dir, key);
+    if (found === undefined || 'imageFd' in found) return found;
+    this.#warn(
+      `cached image ${key.slice(0, 12)} is damaged and is built again: ${errorMessage(found.damage)}`,
+    );
+    this.#remove(key, { force: true });
+    return undefined;
   }
 
   /**
@@ -193,47 +167,6 @@ export class Cache {
     }
   }
 
-  async #tryOpen(key: string): Promise<OpenedEntry | undefined | 'gone'> {
-    let folder: number;
-    try {
-      folder = openSync(this.#entryPath(key), constants.O_RDONLY | constants.O_DIRECTORY);
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw this.#error(error);
-    }
-    // By the folder's descriptor: all files are of one entry, even if another takes its place just now.
-    const at = (name: string): string => `/proc/self/fd/${String(folder)}/${name}`;
-    const opened: number[] = [];
-    const open = (name: string): number => {
-      const fd = openSync(at(name), constants.O_RDONLY | constants.O_NOFOLLOW);
-      opened.push(fd);
-      return fd;
-    };
-    let keep = false;
-    try {
-      const imageFd = open('image');
-      if (!tryLockFile(imageFd, 'shared')) await lockFile(imageFd, 'shared');
-      const entryFd = open('entry.json');
-      if (fstatSync(imageFd).nlink === 0 || fstatSync(folder).nlink === 0) return 'gone';
-      const entry = parseEntry(readFileSync(entryFd, 'utf8'), key);
-      checkSize(imageFd, 'image', entry.image);
-      const now = new Date();
-      futimesSync(entryFd, now, now);
-      opened.splice(opened.indexOf(entryFd), 1);
-      closeSync(entryFd);
-      keep = true;
-      return { entry, imageFd };
-    } catch (error) {
-      if (fstatSync(folder).nlink === 0 || !isThere(this.#entryPath(key), folder)) return 'gone';
-      this.#warn(`cached image ${key.slice(0, 12)} is damaged and is built again: ${errorMessage(error)}`);
-      this.#remove(key, { force: true });
-      return undefined;
-    } finally {
-      if (!keep) opened.forEach((fd) => closeSync(fd));
-      closeSync(folder);
-    }
-  }
-
   async #build(key: string, build: Build): Promise<OpenedEntry> {
     const folder = join(this.dir, 'tmp', key);
     try {
@@ -251,7 +184,7 @@ export class Cache {
       return this.#publish(entry, folder);
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
-      throw this.#error(error);
+      throw cacheError(this.dir, error);
     }
   }
 
@@ -280,7 +213,7 @@ export class Cache {
       return true;
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return true; // somebody else was faster
-      throw this.#error(error);
+      throw cacheError(this.dir, error);
     } finally {
       if (typeof lock === 'number') closeSync(lock);
     }
@@ -367,7 +300,7 @@ export class Cache {
   }
 
   #entryPath(key: string): string {
-    return join(this.dir, 'entries', key);
+    return entryPath(this.dir, key);
   }
 
   #lockPath(key: string): string {
@@ -379,7 +312,7 @@ export class Cache {
       for (const name of ['entries', 'tmp', 'building'])
         mkdirSync(join(this.dir, name), { recursive: true, mode: 0o700 });
     } catch (error) {
-      throw this.#error(error);
+      throw cacheError(this.dir, error);
     }
     const { uid, mode } = statSync(this.dir);
     if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) {
@@ -388,16 +321,6 @@ export class Cache {
         `the cache ${this.dir} must belong to the user of runnc and be writable by nobody else`,
       );
     }
-  }
-
-  /** System errors by the cache's name; anything else, such as the reason of a cancelled build, as it is. */
-  #error(error: unknown): unknown {
-    const code = errnoOf(error);
-    if (error instanceof RunncError || code === undefined) return error;
-    if (code === 'ENOSPC' || code === 'EDQUOT') return new NoSpaceError(`the cache ${this.dir}`, error);
-    return new RunncError('HOST', `the cache ${this.dir} cannot be used: ${errorMessage(error)}`, {
-      cause: error,
-    });
   }
 }
 
@@ -412,63 +335,8 @@ async function checkFile(folder: string, name: string, expected: CachedFile): Pr
   }
 }
 
-function checkSize(fd: number, name: string, expected: CachedFile): void {
-  const { size } = fstatSync(fd);
-  if (size === expected.sizeBytes) return;
-  throw new RunncError('HOST', `${name} has ${String(size)} bytes instead of ${String(expected.sizeBytes)}`);
-}
-
 function readEntry(path: string, key: string): CacheEntry {
   return parseEntry(readFileSync(path, 'utf8'), key);
-}
-
-function parseEntry(text: string, key: string): CacheEntry {
-  let entry: unknown;
-  try {
-    entry = JSON.parse(text);
-  } catch {
-    entry = undefined;
-  }
-  if (!isCacheEntry(entry) || entry.key !== key)
-    throw new RunncError('HOST', 'entry.json is not what runnc wrote');
-  return entry;
-}
-
-function isCacheEntry(value: unknown): value is CacheEntry {
-  if (!isRecord(value)) return false;
-  return (
-    value['version'] === 1 &&
-    typeof value['key'] === 'string' &&
-    (value['format'] === 'iso9660' || value['format'] === 'erofs') &&
-    typeof value['source'] === 'string' &&
-    typeof value['created'] === 'string' &&
-    isCachedFile(value['image']) &&
-    (value['segmentsArea'] === undefined || isSegmentsArea(value['segmentsArea']))
-  );
-}
-
-function isCachedFile(value: unknown): value is CachedFile {
-  return (
-    isRecord(value) && typeof value['sizeBytes'] === 'number' && typeof value['contentHash'] === 'string'
-  );
-}
-
-function isSegmentsArea(value: unknown): value is SegmentsArea {
-  return isRecord(value) && typeof value['offset'] === 'number' && typeof value['sizeBytes'] === 'number';
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
-/** Does this path lead to this very file? */
-function isThere(path: string, fd: number): boolean {
-  try {
-    const [there, here] = [lstatSync(path, { bigint: true }), fstatSync(fd, { bigint: true })];
-    return there.dev === here.dev && there.ino === here.ino;
-  } catch {
-    return false;
-  }
 }
 
 function listFolder(path: string): string[] {

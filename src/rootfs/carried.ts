@@ -5,8 +5,8 @@
  *
  * Paths are the image author's: they are resolved inside the rootfs, and only a regular file is taken.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
+import { closeSync, constants, fstatSync, openSync, readSync } from '../files.ts';
 import { openInRoot } from '../native.ts';
 import type { OpenRootfsOptions, RootfsImage } from './rootfs-image.ts';
 import { findSegments } from './segments-file.ts';

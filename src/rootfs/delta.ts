@@ -1,5 +1,5 @@
 /** A container's own layers (Docker's -init and upper) as data to be laid over the image at boot. */
-import { closeSync, readSync } from 'node:fs';
+import { closeSync, readSync } from '../files.ts';
 import type { LayerEntry } from './rootfs-image.ts';
 import { changedError, openScanned, walk, type TreeEntry } from './tree.ts';
 import { isWhiteout } from './overlay.ts';

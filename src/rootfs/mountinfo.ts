@@ -1,5 +1,5 @@
 /** /proc/self/mountinfo (proc_pid_mountinfo(5)), as far as a rootfs needs it. */
-import { readFileSync } from 'node:fs';
+import { readFileSync } from '../files.ts';
 
 export interface MountInfo {
   readonly mountPoint: string;

@@ -1,7 +1,8 @@
 /** From a rootfs to its image: carried by it, found in the cache, or built now. */
-import { closeSync } from 'node:fs';
 import { RunncError } from '../errors.ts';
-import { Cache, type Build, type OpenedEntry } from './cache.ts';
+import { closeSync } from '../files.ts';
+import type { Build } from './cache.ts';
+import { defaultCacheDir, openEntry, type OpenedEntry } from './cache-entry.ts';
 import { openCarried } from './carried.ts';
 import { readDelta } from './delta.ts';
 import { idTranslation } from './id-map.ts';
@@ -121,10 +122,11 @@ export async function openFromCache(
   const isText = typeof identity === 'string';
   // A scan may be megabytes: its own hash, instead of a copy behind the settings.
   const key = await sha256(`${settings}\n${isText ? identity : await sha256(identity)}`);
-  const cache = new Cache(options.cacheDir, {
-    limitBytes: options.cacheLimitBytes,
-    onWarning: options.onWarning,
-  });
+  const dir = options.cacheDir ?? defaultCacheDir();
+  const found = await openEntry(dir, key);
+  if (typeof found === 'object' && 'imageFd' in found) return found;
+  const { Cache } = await import('./cache.ts');
+  const cache = new Cache(dir, { limitBytes: options.cacheLimitBytes, onWarning: options.onWarning });
   return cache.openOrBuild(key, build);
 }
 

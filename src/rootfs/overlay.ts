@@ -6,8 +6,8 @@
  * and nobody but the engine can write there; so device, inode and ctime of a layer's folder name its whole content.
  * With any other overlay mount somebody may have edited a lower folder between two mounts: it is read as one tree.
  */
-import { realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { realpathSync } from '../files.ts';
+import { dirname } from '../path.ts';
 import { type MountInfo, unescape } from './mountinfo.ts';
 import type { TreeEntry } from './tree.ts';
 

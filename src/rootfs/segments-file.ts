@@ -2,7 +2,7 @@
  * Reads the segments area of an image (tender/common/abi/runnc_segments.h), which may be an image author's own: nothing in it
  * is believed.
  */
-import { readSync } from 'node:fs';
+import { readSync } from '../files.ts';
 import type { SegmentsArea } from './segments.ts';
 
 /** RUNNC_SEGMENTS_OFFSET: where the area begins in an image. */

@@ -6,9 +6,9 @@
  * - an engine's overlay mount is named by device, inode and ctime of its image's layer folders (overlay.ts);
  * - any other folder by a scan of all its entries, which has those three of every file.
  */
-import { fstatSync, realpathSync } from 'node:fs';
 import { delay } from '../delay.ts';
 import { errorMessage, RunncError } from '../errors.ts';
+import { fstatSync, realpathSync } from '../files.ts';
 import { readMounts } from './mountinfo.ts';
 import { mergeLayers, overlayFolders } from './overlay.ts';
 import {
@@ -90,8 +90,8 @@ function realPath(rootfs: string): string {
 export function layerIdentity(layers: readonly Layer[]): string {
   return layers
     .map(({ fd }) => {
-      const { dev, ino, ctimeNs } = fstatSync(fd, { bigint: true });
-      return `${String(dev)}:${String(ino)}:${String(ctimeNs)}`;
+      const { inode, ctimeNs } = fstatSync(fd);
+      return `${inode}:${ctimeNs}`;
     })
     .join(' ');
 }

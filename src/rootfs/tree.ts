@@ -5,9 +5,9 @@
  * is read only after its descriptor shows the scanned inode, and a second scan after the reading must equal the
  * first one. Names are strings with one character per byte (latin1), for a file name need not be UTF-8.
  */
-import { type BigIntStats, closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
-import { scanTree, type TreeScan } from '../native.ts';
+import { closeSync, constants, fstatSync, openSync, S_IFMT, type Stat } from '../files.ts';
+import { openInRoot, scanTree, type TreeScan } from '../native.ts';
 
 export type EntryKind = 'file' | 'folder' | 'symlink' | 'char' | 'block' | 'fifo' | 'socket';
 
@@ -64,14 +64,15 @@ const KERNEL_FS = 4;
 /** open(2); node:fs has no name for it. */
 const O_PATH = 0o10000000;
 
+/** By the type in a mode (inode(7)). */
 const KINDS = new Map<number, EntryKind>([
-  [constants.S_IFREG, 'file'],
-  [constants.S_IFDIR, 'folder'],
-  [constants.S_IFLNK, 'symlink'],
-  [constants.S_IFCHR, 'char'],
-  [constants.S_IFBLK, 'block'],
-  [constants.S_IFIFO, 'fifo'],
-  [constants.S_IFSOCK, 'socket'],
+  [0o100000, 'file'],
+  [0o040000, 'folder'],
+  [0o120000, 'symlink'],
+  [0o020000, 'char'],
+  [0o060000, 'block'],
+  [0o010000, 'fifo'],
+  [0o140000, 'socket'],
 ]);
 
 /** Opens a folder of the host to be scanned. `what` names it in errors. */
@@ -137,7 +138,7 @@ export function parseScan({ records }: Scan, rootFd: number, rootPath: string): 
     const mode = records.readUInt32LE(offset + 48);
     const rdev = records.readBigUInt64LE(offset + 24);
     const name = records.toString('latin1', offset + RECORD_BYTES, nameEnd);
-    const kind = KINDS.get(mode & constants.S_IFMT);
+    const kind = KINDS.get(mode & S_IFMT);
     if (kind === undefined) throw new RunncError('INTERNAL', `a file of unknown type ${String(mode)}`);
     const parent = parents[depth - 1];
     const path = parent === undefined ? '' : `${parent.path}/${name}`;
@@ -189,16 +190,16 @@ export interface ScannedFile {
 export function openScanned(entry: TreeEntry): ScannedFile {
   let pathFd: number | undefined;
   try {
-    const path = Buffer.from(`/proc/self/fd/${String(entry.rootFd)}${entry.path}`, 'latin1');
-    pathFd = openSync(path, O_PATH | constants.O_NOFOLLOW);
-    const stat = fstatSync(pathFd, { bigint: true });
+    const path = Buffer.from(entry.path, 'latin1');
+    pathFd = openInRoot(entry.rootFd, path, O_PATH | constants.O_NOFOLLOW);
+    const stat = fstatSync(pathFd);
     if (!isUnchanged(stat, entry)) throw changedError(entry);
-    const hasHoles = stat.blocks * 512n < stat.size;
+    const hasHoles = stat.blocks * 512 < stat.size;
     return { fd: openSync(`/proc/self/fd/${String(pathFd)}`, constants.O_RDONLY), hasHoles };
   } catch (error) {
     if (error instanceof RunncError) throw error;
     const code = errnoOf(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') throw changedError(entry);
+    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'EAGAIN'].includes(code ?? '')) throw changedError(entry);
     throw new RunncError('HOST', `${displayPath(entry)} cannot be read: ${errorMessage(error)}`, {
       cause: error,
     });
@@ -207,13 +208,12 @@ export function openScanned(entry: TreeEntry): ScannedFile {
   }
 }
 
-function isUnchanged(stat: BigIntStats, entry: TreeEntry): boolean {
+function isUnchanged(stat: Stat, { dev, ino, ctimeNs, sizeBytes }: TreeEntry): boolean {
   return (
     stat.isFile() &&
-    stat.dev === entry.dev &&
-    stat.ino === entry.ino &&
-    stat.ctimeNs === entry.ctimeNs &&
-    stat.size === BigInt(entry.sizeBytes)
+    stat.inode === `${String(dev)}:${String(ino)}` &&
+    stat.ctimeNs === String(ctimeNs) &&
+    stat.size === sizeBytes
   );
 }
 

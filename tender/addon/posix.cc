@@ -330,6 +330,10 @@ Napi::Value StatObject(Napi::Env env, const struct stat &stat) {
   set("size", static_cast<double>(stat.st_size));
   set("mtimeSeconds", static_cast<double>(stat.st_mtim.tv_sec));
   set("mtimeNanoseconds", static_cast<double>(stat.st_mtim.tv_nsec));
+  set("blocks", static_cast<double>(stat.st_blocks));
+  // Numbers of inodes and times in nanoseconds are more than a double holds.
+  object.Set("inode", std::to_string(stat.st_dev) + ":" + std::to_string(stat.st_ino));
+  object.Set("ctimeNs", std::to_string(int64_t{stat.st_ctim.tv_sec} * 1000000000 + stat.st_ctim.tv_nsec));
   return object;
 }
 
@@ -351,6 +355,13 @@ Napi::Value StatDescriptor(const Napi::CallbackInfo &info) {
   struct stat result;
   if (fstat(ToInt(info[0]), &result) != 0) return Throw(env, errno, "fstat");
   return StatObject(env, result);
+}
+
+// Its times become now.
+Napi::Value Touch(const Napi::CallbackInfo &info) {
+  Napi::Env env = info.Env();
+  if (futimens(ToInt(info[0]), nullptr) != 0) return Throw(env, errno, "futimens");
+  return env.Undefined();
 }
 
 // The kind of file system: a number of linux/magic.h.
@@ -385,6 +396,7 @@ void ExportPosix(Napi::Env env, Napi::Object exports) {
   exports.Set("readdir", Napi::Function::New<ReadFolder>(env, "readdir"));
   exports.Set("stat", Napi::Function::New<Stat>(env, "stat"));
   exports.Set("fstat", Napi::Function::New<StatDescriptor>(env, "fstat"));
+  exports.Set("touch", Napi::Function::New<Touch>(env, "touch"));
   exports.Set("statfs", Napi::Function::New<StatFs>(env, "statfs"));
 }
 
