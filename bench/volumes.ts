@@ -1,5 +1,8 @@
-/** A folder of the host in the Linux guest, by the file server, beside the same programs natively; they take turns. */
-import { execFileSync } from 'node:child_process';
+/**
+ * A folder of the host in the Linux guest, by the file server, beside the same programs natively, and in gVisor where
+ * Debian's runsc is installed; they take turns.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,6 +49,7 @@ export const volumesBench: Bench = {
       fs.copyFileSync(PROGRAM, rootfs.path('/usr/bin/volumes'));
       const native = new Map<string, number[]>();
       const guest = new Map<string, number[]>();
+      const gvisor = spawnSync('runsc', ['--version']).status === 0 ? new Map<string, number[]>() : undefined;
       for (let round = 0; round < ROUNDS; round++) {
         for (const { name, script } of PROBES) {
           add(
@@ -58,11 +62,12 @@ export const volumesBench: Bench = {
             name,
             await inGuest(host, rootfs, folder, script, `bench-volumes-${name}-${String(round)}`),
           );
+          if (gvisor !== undefined) add(gvisor, name, inGvisor(bundleFor(host, rootfs, folder, script)));
         }
       }
       const middle = (of: Map<string, number[]>, name: string): number => median(of.get(name) ?? []);
-      const speed = (name: string): number => middle(native, name) / middle(guest, name);
-      const time = (name: string): number => middle(guest, name) / middle(native, name);
+      const speed = (name: string, of = guest): number => middle(native, name) / middle(of, name);
+      const time = (name: string, of = guest): number => middle(of, name) / middle(native, name);
       return rounded({
         speedWriteToNative: speed('Write'),
         speedReadToNative: speed('Read'),
@@ -70,6 +75,13 @@ export const volumesBench: Bench = {
         statNativeNs: (middle(native, 'Stat') / STATS) * 1e9,
         ratioSmallFiles: time('SmallFiles'),
         ratioUntar: time('Untar'),
+        ...(gvisor && {
+          gvisorSpeedWriteToNative: speed('Write', gvisor),
+          gvisorSpeedReadToNative: speed('Read', gvisor),
+          gvisorStatNs: (middle(gvisor, 'Stat') / STATS) * 1e9,
+          gvisorRatioSmallFiles: time('SmallFiles', gvisor),
+          gvisorRatioUntar: time('Untar', gvisor),
+        }),
       });
     } finally {
       await host.close();
@@ -103,6 +115,33 @@ function seconds(output: Buffer | string): number {
   return Number(output.toString().trim().split('\n').at(-1));
 }
 
+function bundleFor(host: Playground, rootfs: Rootfs, folder: string, script: string): string {
+  return rootfs.bundle(host, ['/bin/busybox', 'sh', '-ec', `cd /data; ${script}`], (spec) => {
+    const mount = { destination: '/data', type: 'bind', source: folder, options: ['rbind', 'rw'] };
+    spec.mounts = [...(spec.mounts ?? []), mount];
+  });
+}
+
+/** Its own default platform; where that is ptrace, as in Debian 12, another would be faster. */
+function inGvisor(bundle: string): number {
+  const state = fs.mkdtempSync(join(tmpdir(), 'runnc-bench-runsc-'));
+  try {
+    const words = [
+      '--root',
+      state,
+      '--network=none',
+      '--ignore-cgroups',
+      'run',
+      '--bundle',
+      bundle,
+      'bench-volumes',
+    ];
+    return seconds(execFileSync('runsc', words, { stdio: ['ignore', 'pipe', 'inherit'] }));
+  } finally {
+    fs.rmSync(state, { recursive: true });
+  }
+}
+
 async function inGuest(
   host: Playground,
   rootfs: Rootfs,
@@ -110,10 +149,7 @@ async function inGuest(
   script: string,
   id: string,
 ): Promise<number> {
-  const bundle = rootfs.bundle(host, ['/bin/busybox', 'sh', '-ec', `cd /data; ${script}`], (spec) => {
-    const mount = { destination: '/data', type: 'bind', source: folder, options: ['rbind', 'rw'] };
-    spec.mounts = [...(spec.mounts ?? []), mount];
-  });
+  const bundle = bundleFor(host, rootfs, folder, script);
   const { status, stdout, stderr } = await host.start(['run', '--bundle', bundle, id]).end(STUCK_MS);
   if (status !== 0) throw new Error(`${script}: ${stdout}${stderr}`);
   return seconds(stdout);

@@ -139,7 +139,7 @@ describe('a root that is written', function () {
   it('goes on in memory when its server is killed: one line says so, who syncs is told, the host keeps what it had', async () => {
     mkdirSync(rootfs.path('/work'));
     const write =
-      'trap : USR1; i=0; while [ $i -lt 4000 ]; do echo $i > /work/$i; i=$((i + 1)); [ $i != 1000 ] || { echo half; busybox sleep 1000 & wait; }; done';
+      'trap go=on USR1; i=0; while [ $i -lt 4000 ]; do echo $i > /work/$i; i=$((i + 1)); [ $i != 1000 ] || { echo half; until [ "$go" ]; do busybox sleep 0.1; done; }; done';
     const script = `${write}; busybox dd if=/dev/zero of=/work/synced count=1 conv=fsync 2>&1 | busybox grep error; busybox cat /work/3999 /work/0`;
     const call = host.start(['run', '-b', bundle(shell(script)), 'lasting']);
     await call.prints('half');
@@ -149,8 +149,9 @@ describe('a root that is written', function () {
     expect(status).to.equal(0);
     expect(stdout).to.match(/^half\n.*(Input\/output error|I\/O error)\n3999\n0\n$/);
     expect(stderr).to.match(/^runnc: the file server is gone: [^\n]*\n(runnc: not all changes [^\n]*\n)?$/);
+    // All but what was on its way: up to 128 requests, and what is written in the background.
     const kept = readdirSync(rootfs.path('/work')).length;
-    expect(kept).to.be.within(900, 1100);
+    expect(kept).to.be.within(500, 1000);
   });
 
   /** The file server of the one container. */
