@@ -1,6 +1,6 @@
 /**
  * A folder of the host in the Linux guest, by the file server, beside the same programs natively, and in gVisor where
- * Debian's runsc is installed; they take turns.
+ * Debian's runsc is installed (once: it is slow); they take turns.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -62,7 +62,8 @@ export const volumesBench: Bench = {
             name,
             await inGuest(host, rootfs, folder, script, `bench-volumes-${name}-${String(round)}`),
           );
-          if (gvisor !== undefined) add(gvisor, name, inGvisor(bundleFor(host, rootfs, folder, script)));
+          if (gvisor !== undefined && round === 0)
+            add(gvisor, name, inGvisor(bundleFor(host, rootfs, folder, script)));
         }
       }
       const middle = (of: Map<string, number[]>, name: string): number => median(of.get(name) ?? []);
