@@ -23,6 +23,9 @@ export const constants = {
   W_OK: 2,
 } as const;
 
+/** open(2): only to name a file, for openat2(2) and /proc/self/fd. node:fs does not know it. */
+export const O_PATH = 0o10000000;
+
 /** stat(2) as the addon gives it. */
 export interface RawStat {
   readonly dev: number;

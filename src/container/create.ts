@@ -1,5 +1,5 @@
 /** Makes a container from a bundle, up to the point where its program could be started. */
-import { closeSync, openSync, readFileSync } from '../files.ts';
+import { closeSync, O_PATH, openSync, readFileSync } from '../files.ts';
 import { basename, dirname, resolve } from '../path.ts';
 import { readAsset } from '../assets.ts';
 import { errorMessage, RunncError } from '../errors.ts';
@@ -67,9 +67,6 @@ export interface Created {
   /** Of the container's process, which is this process's child. The caller closes it. */
   readonly pidfd: number;
 }
-
-/** Only to name a folder for openat2(2); node:fs does not know it. */
-const O_PATH = 0o10000000;
 
 /** Throws a RunncError; nothing is left behind then. */
 export async function createContainer(options: CreateOptions): Promise<Created> {

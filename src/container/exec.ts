@@ -3,7 +3,7 @@
  * for it (tender/control), which this starts and which does the rest. docs/control.md has the whole picture.
  */
 import { errorMessage, RunncError, shorten } from '../errors.ts';
-import { closeSync, fstatSync, openSync } from '../files.ts';
+import { closeSync, fstatSync, O_PATH, openSync } from '../files.ts';
 import { resolveUser } from '../guest/accounts.ts';
 import { credentialsOf, environment, rlimitsOf } from '../guest/linux.ts';
 import { encodeSessionRequest } from '../guest/session-request.ts';
@@ -35,8 +35,6 @@ export interface ExecOptions {
 
 /** The proxy of a program that runs. */
 export type ExecProcess = Session;
-
-const O_PATH = 0o10000000;
 
 /**
  * Starts the program. `folder` is the container's.

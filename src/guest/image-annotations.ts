@@ -4,7 +4,7 @@
  *
  * The image's author is nobody's friend: of ours only those are taken that cannot reach anything of the host.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from '../files.ts';
+import { closeSync, constants, fstatSync, O_PATH, openSync, readFileSync } from '../files.ts';
 import { errnoOf, errorMessage, RunncError, shorten } from '../errors.ts';
 import { openInRoot } from '../native.ts';
 
@@ -15,8 +15,6 @@ export const URUNC_PREFIX = 'com.urunc.unikernel.';
 type Annotations = Readonly<Record<string, string>>;
 
 const MAX_BYTES = 64 * 1024;
-/** open(2); node:fs has no name for it. */
-const O_PATH = 0o10000000;
 
 /** True if an image may say that of itself. */
 export function isForImages(name: string, value: string): boolean {

@@ -18,6 +18,7 @@ import {
   symlinkSync,
   writeSync,
 } from 'node:fs';
+import { O_PATH } from '../files.ts';
 import { errnoOf, errorMessage, RunncError, shorten } from '../errors.ts';
 import { makeNode, openInRoot } from '../native.ts';
 import { storeError } from './store-folder.ts';
@@ -33,9 +34,6 @@ export interface UnpackOptions {
 
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
-
-/** open(2); node:fs has no name for it. */
-const O_PATH = 0o10000000;
 
 /** The kernel's types of files, stat(2). */
 const S_IFCHR = 0o020000;

@@ -16,15 +16,13 @@ import {
   readdirSync,
   renameSync,
 } from 'node:fs';
+import { O_PATH } from '../files.ts';
 import { errnoOf, errorMessage, RunncError, shorten } from '../errors.ts';
 import { reached } from '../fault.ts';
 import { lockFile, openInRoot, syncFileSystem, tryLockFile } from '../native.ts';
 import { removeTree } from '../remove-tree.ts';
 import type { Volume } from './run-spec.ts';
 import { storeError, syncFolder } from './store-folder.ts';
-
-/** open(2); node:fs has no name for it. */
-const O_PATH = 0o10000000;
 
 /** Nothing is done for one that is there. `rootfs`: the image's files, which nobody changes. Throws HOST. */
 export async function makeNamedVolume(volume: Volume, rootfs: string): Promise<void> {

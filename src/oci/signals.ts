@@ -1,40 +1,10 @@
 import { RunncError, shorten } from '../errors.ts';
 
 /** signal(7) on x86-64, from 1 on. From here and not from node:os, which takes `kill` a quarter of a millisecond. */
-const NAMES: readonly string[] = [
-  ...[
-    'HUP',
-    'INT',
-    'QUIT',
-    'ILL',
-    'TRAP',
-    'ABRT',
-    'BUS',
-    'FPE',
-    'KILL',
-    'USR1',
-    'SEGV',
-    'USR2',
-    'PIPE',
-    'ALRM',
-  ],
-  ...[
-    'TERM',
-    'STKFLT',
-    'CHLD',
-    'CONT',
-    'STOP',
-    'TSTP',
-    'TTIN',
-    'TTOU',
-    'URG',
-    'XCPU',
-    'XFSZ',
-    'VTALRM',
-    'PROF',
-  ],
-  ...['WINCH', 'IO', 'PWR', 'SYS'],
-];
+const NAMES: readonly string[] = (
+  'HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU ' +
+  'XFSZ VTALRM PROF WINCH IO PWR SYS'
+).split(' ');
 
 const ALIASES: ReadonlyMap<string, string> = new Map([
   ['IOT', 'ABRT'],

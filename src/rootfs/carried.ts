@@ -6,7 +6,7 @@
  * Paths are the image author's: they are resolved inside the rootfs, and only a regular file is taken.
  */
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
-import { closeSync, constants, fstatSync, openSync, readSync } from '../files.ts';
+import { closeSync, constants, fstatSync, O_PATH, openSync, readSync } from '../files.ts';
 import { openInRoot } from '../native.ts';
 import type { OpenRootfsOptions, RootfsImage } from './rootfs-image.ts';
 import { findSegments } from './segments-file.ts';
@@ -17,8 +17,6 @@ export const CARRIED_EROFS = '/.runnc/rootfs.erofs';
 const URUNC_FILE = '/urunc.json';
 const URUNC_BLOCK = 'com.urunc.unikernel.block';
 const MAX_URUNC_BYTES = 64 * 1024;
-/** open(2); node:fs has no name for it. */
-const O_PATH = 0o10000000;
 
 /** undefined: the image carries none. Throws INVALID if it says it does and the file is not there or no file. */
 export function openCarried(rootFd: number, options: OpenRootfsOptions): RootfsImage | undefined {

@@ -125,6 +125,7 @@ export async function openFromCache(
   const dir = options.cacheDir ?? defaultCacheDir();
   const found = await openEntry(dir, key);
   if (typeof found === 'object' && 'imageFd' in found) return found;
+  // Not there or damaged: the cache says so, and builds it.
   const { Cache } = await import('./cache.ts');
   const cache = new Cache(dir, { limitBytes: options.cacheLimitBytes, onWarning: options.onWarning });
   return cache.openOrBuild(key, build);

@@ -6,7 +6,7 @@
  * first one. Names are strings with one character per byte (latin1), for a file name need not be UTF-8.
  */
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
-import { closeSync, constants, fstatSync, openSync, S_IFMT, type Stat } from '../files.ts';
+import { closeSync, constants, fstatSync, O_PATH, openSync, S_IFMT, type Stat } from '../files.ts';
 import { openInRoot, scanTree, type TreeScan } from '../native.ts';
 
 export type EntryKind = 'file' | 'folder' | 'symlink' | 'char' | 'block' | 'fifo' | 'socket';
@@ -61,8 +61,6 @@ export interface ScanOptions {
 const RECORD_BYTES = 80;
 const OPAQUE = 1;
 const KERNEL_FS = 4;
-/** open(2); node:fs has no name for it. */
-const O_PATH = 0o10000000;
 
 /** By the type in a mode (inode(7)). */
 const KINDS = new Map<number, EntryKind>([

@@ -1,5 +1,5 @@
 /** What a container's file server (tender/fileserver) needs: its program, a channel to the guest, and what it serves. */
-import { openSync } from '../files.ts';
+import { O_PATH, openSync } from '../files.ts';
 import { readAsset } from '../assets.ts';
 import { errnoOf, errorMessage, RunncError } from '../errors.ts';
 import { channelPair, pipePair, sealedMemfd, windowMemfd } from '../native.ts';
@@ -19,9 +19,6 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 const MAX_MOUNTS = 64;
 const PIPES = 4;
 const PIPE_BYTES = 1024 * 1024;
-
-/** Only to name a file for openat2(2); node:fs does not know it. */
-const O_PATH = 0o10000000;
 
 /** `keep` closes a descriptor when the creation is over. Throws NOT_FOUND, UNSUPPORTED, HOST. */
 export async function fileServer(

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Rootfs } from '../linux-programs/rootfs.ts';
+import { until } from '../support/bundle.ts';
 import { succeed } from '../support/command.ts';
 import { Dockerd } from '../support/dockerd.ts';
 import { runtime } from '../support/paths.ts';
@@ -193,10 +194,6 @@ describe('docker, with a root that is written', function () {
   });
 
   async function untilLogged(id: string, text: string): Promise<void> {
-    for (;;) {
-      const logs = await docker.docker('logs', id);
-      if (`\n${logs}\n`.includes(text)) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await until(async () => `\n${await docker.docker('logs', id)}\n`.includes(text), `${id} prints ${text}`);
   }
 });

@@ -94,7 +94,7 @@ describe('progress', function () {
     const second = progress.begin('RUN second');
     const running = screen(text).join('\n');
     expect(running).to.match(/one\n.*two.*\n.*three\n/);
-    expect(running).not.to.match(/[\x07]/); // eslint-disable-line no-control-regex
+    expect(running).not.to.contain('\x07');
     expect(text).not.to.contain('\x1b[2J');
     first.done();
     second.failed();

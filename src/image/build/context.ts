@@ -9,9 +9,13 @@ import { promisify } from 'node:util';
 import { errorMessage, RunncError, shorten } from '../../errors.ts';
 import { openFolder, openScanned, parseScan, scan, type TreeEntry } from '../../rootfs/tree.ts';
 import type { BuildCache } from './build-cache.ts';
-import { type Content, FileTree, type Node } from './file-tree.ts';
+import { type Content, FileTree } from './file-tree.ts';
+import { attributesOf, decode, nodeOf } from './scanned-node.ts';
 
 const readFile = promisify(read);
+
+/** Whoever builds owns the files; in the image it is root, unless an instruction says otherwise. */
+const BUILDER = { uid: 0, gid: 0 } as const;
 
 const CHUNK_BYTES = 64 * 1024;
 /**
@@ -118,7 +122,7 @@ function ignoreRule(text: string | undefined): IgnoreRule {
 }
 
 function toTree(root: TreeEntry, rule: IgnoreRule, onWarning: (message: string) => void): FileTree {
-  const tree = new FileTree(attributes(root));
+  const tree = new FileTree(attributesOf(root, BUILDER));
   const linked = new Map<string, Content>();
 
   function contentOf(entry: TreeEntry): Content {
@@ -139,7 +143,7 @@ function toTree(root: TreeEntry, rule: IgnoreRule, onWarning: (message: string) 
       onWarning(`${shorten(path)} is a socket: it is left out`);
       return false;
     }
-    const node = toNode(entry, contentOf);
+    const node = nodeOf(entry, BUILDER, contentOf);
     if (!isIgnored) tree.put(path, node);
     let isWanted = !isIgnored;
     for (const child of entry.children) isWanted = add(child, path) || isWanted;
@@ -152,40 +156,6 @@ function toTree(root: TreeEntry, rule: IgnoreRule, onWarning: (message: string) 
   return tree;
 }
 
-function attributes({ mode, mtimeNs }: TreeEntry): Pick<Node, 'mode' | 'uid' | 'gid' | 'mtime'> {
-  // Whoever builds owns the files; in the image it is root, unless an instruction says otherwise.
-  return { mode, uid: 0, gid: 0, mtime: Math.max(0, Number(mtimeNs / 1_000_000_000n)) };
-}
-
-function toNode(entry: TreeEntry, contentOf: (entry: TreeEntry) => Content): Node {
-  const { kind, target, major, minor } = entry;
-  const base = { ...attributes(entry), children: new Map<string, Node>() };
-  switch (kind) {
-    case 'file':
-      return { ...base, kind, content: contentOf(entry) };
-    case 'symlink':
-      return { ...base, kind, target: decode(target, entry) };
-    case 'char':
-    case 'block':
-      return { ...base, kind, major, minor };
-    case 'socket':
-      throw new RunncError('INTERNAL', 'a socket in a layer');
-    default:
-      return { ...base, kind };
-  }
-}
-
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
 function utf8(entry: TreeEntry): string {
   return decode(Buffer.from(entry.name, 'latin1'), entry);
-}
-
-/** Names are bytes to the kernel, text to an image. */
-function decode(bytes: Uint8Array, entry: TreeEntry): string {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    throw new RunncError('INVALID', `${shorten(entry.path)}: its name or target is not UTF-8: rename it`);
-  }
 }

@@ -4,12 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync } from 'node:fs';
-import { RunncError, shorten } from '../../errors.ts';
+import { RunncError } from '../../errors.ts';
 import { openFolder, parseScan, scan, type TreeEntry, walk } from '../../rootfs/tree.ts';
 import type { Changes } from './changes.ts';
 import { readScanned } from './context.ts';
 import { type Content, type Node, parentOf, type TreePath } from './file-tree.ts';
 import type { Layer } from './layer-writer.ts';
+import { decode, nodeOf } from './scanned-node.ts';
 import type { Session } from './session.ts';
 import { unpackStage } from './unpack-stage.ts';
 import { containerIdOf, WorkFolder } from './work-folder.ts';
@@ -104,32 +105,17 @@ export class StageRoot {
   }
 
   async #nodeOf(entry: TreeEntry, contents: Map<string, Content>): Promise<Node> {
-    const { kind, mode, mtimeNs, target, major, minor } = entry;
-    const base = {
-      mode,
-      // Without root there is one user, who is root in the container.
-      uid: this.#isRoot ? entry.uid : 0,
-      gid: this.#isRoot ? entry.gid : 0,
-      mtime: Math.max(0, Number(mtimeNs / 1_000_000_000n)),
-      children: new Map<string, Node>(),
-    };
-    switch (kind) {
-      case 'file': {
-        const content = contents.get(inodeOf(entry)) ?? (await hashed(entry));
-        contents.set(inodeOf(entry), content);
-        return { ...base, kind, content };
-      }
-      case 'symlink':
-        return { ...base, kind, target: utf8(target, entry) };
-      case 'char':
-      case 'block':
-        return { ...base, kind, major, minor };
-      case 'socket':
-        throw new RunncError('INTERNAL', 'a socket in a layer');
-      default:
-        return { ...base, kind };
-    }
+    // Without root there is one user, who is root in the container.
+    const owner = this.#isRoot ? entry : { uid: 0, gid: 0 };
+    if (entry.kind !== 'file') return nodeOf(entry, owner, noContent);
+    const content = contents.get(inodeOf(entry)) ?? (await hashed(entry));
+    contents.set(inodeOf(entry), content);
+    return nodeOf(entry, owner, () => content);
   }
+}
+
+function noContent(): never {
+  throw new RunncError('INTERNAL', 'only files have a content');
 }
 
 interface ScannedFolder {
@@ -180,15 +166,5 @@ function inodeOf({ dev, ino }: TreeEntry): string {
 }
 
 function pathOf(entry: TreeEntry): TreePath {
-  return utf8(Buffer.from(entry.path.slice(1), 'latin1'), entry);
-}
-
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function utf8(bytes: Uint8Array, { path }: TreeEntry): string {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    throw new RunncError('INVALID', `${shorten(path)} of the stage: its name or target is not UTF-8`);
-  }
+  return decode(Buffer.from(entry.path.slice(1), 'latin1'), entry);
 }
